@@ -1,0 +1,53 @@
+"""Stage 4, deployment: what a driver is to the rest. One file a driver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One running copy of a service. `ports` are `host:port` by port name; they stay true over restarts."""
+
+    service: str
+    index: int
+    ports: Mapping[str, str]
+    state_dir: Path
+    log_path: Path
+
+    @property
+    def name(self) -> str:
+        """Return `world[0]`."""
+        return f"{self.service}[{self.index}]"
+
+
+class EventSink(Protocol):
+    """Where a driver reports what happens to replicas: `sink("service_exited", service="world", replica=0, ...)`."""
+
+    def __call__(self, event: str, /, **fields: Any) -> None:
+        """Record one event, with the present time unless `at_ns` is given."""
+        ...
+
+
+class Driver(Protocol):
+    """Brings a target up and down. It stops what it started, whatever happened in between."""
+
+    def allocate(self) -> tuple[Replica, ...]:
+        """Choose ports and folders of every replica; nothing is started. Raises NotReadyError."""
+        ...
+
+    def up(self, links: Mapping[str, str]) -> None:
+        """Start everything in dependency order and wait until ready; `links` maps a link's name to the address that
+        its client services connect to. Raises NotReadyError with the last 20 lines of the log of what is not ready."""
+        ...
+
+    def process(self, service: str, index: int) -> Any:
+        """Return the replica's `faults.contract.ProcessControl`."""
+        ...
+
+    def down(self) -> tuple[str, ...]:
+        """TERM, then KILL, everything that is left. Idempotent. Return what could not be ended, a sentence each."""
+        ...

@@ -1,0 +1,58 @@
+"""What a fault kind and an objective kind are, as data.
+
+The experiment stage validates names and parameters against these without knowing the code behind them: faults and
+checkers register a kind each, and the loader is handed the mappings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Params(BaseModel):
+    """Base of every fault's and objective's parameters: frozen, unknown keys are errors, YAML names are aliases."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+@dataclass(frozen=True)
+class FaultKind:
+    """One kind of fault.
+
+    `acts_on` says what `on:` names. `lasting` faults take `for:` and are healed; the others happen at one moment.
+    Two faults of one `dimension` on one place at one time contradict each other (two latencies, two partitions).
+    `example` is one timeline item in YAML flow style, as a user would write it.
+    """
+
+    name: str
+    acts_on: Literal["link", "service"]
+    params: type[Params]
+    lasting: Literal["always", "optional", "never"]
+    dimension: str
+    summary: str
+    example: str
+
+
+@dataclass(frozen=True)
+class ObjectiveKind:
+    """One kind of objective: its parameters, and what the experiment must have for it to be measured at all.
+
+    `needs` names come from: `probe`, `faults`, `input_log`, `replay`, `digest`, `totals`, `history`.
+    `shorthand` is the JSON Schema of the short form, when the kind has one (`lost_acks: 0`, `conserved: [gold]`);
+    the params model turns it into the long form in a before-validator.
+    """
+
+    name: str
+    params: type[Params]
+    summary: str
+    example: str
+    needs: frozenset[str] = frozenset()
+    shorthand: Mapping[str, Any] | None = field(default=None)
+
+
+FaultKinds = Mapping[str, FaultKind]
+ObjectiveKinds = Mapping[str, ObjectiveKind]

@@ -1,0 +1,109 @@
+"""Quantities with units as people write them: `80ms`, `2m`, `15%`, `10/s`, `64KiB`.
+
+Each `parse_*` takes what stood in the file and returns a plain number, or raises `ValueError` with a sentence that
+names the mend. A bare number is refused (except zero): a reader must not have to guess its unit.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+NS_PER_S = 1_000_000_000
+_TIME_UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": NS_PER_S,
+    "m": 60 * NS_PER_S,
+    "h": 3600 * NS_PER_S,
+}
+_SIZE_UNITS = {"B": 1, "KB": 1_000, "MB": 10**6, "GB": 10**9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+_RATE_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+
+
+def _split(value: Any, pattern: str, what: str, examples: str) -> re.Match[str]:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError(f"{value!r} is not {what}; write it as {examples}")
+    match = re.fullmatch(pattern, str(value).strip())
+    if match is None:
+        raise ValueError(f"'{value}' is not {what}; write it as {examples}")
+    return match
+
+
+def parse_duration_ns(value: Any) -> int:
+    """Return nanoseconds for `80ms`, `1.5s`, `2m`, `1m30s`; 0 needs no unit. Raises ValueError."""
+    if not isinstance(value, bool) and value in (0, "0"):
+        return 0
+    part = rf"{_NUMBER}(ns|us|µs|ms|s|m|h)"
+    _split(value, rf"(?:{part})+", "a duration", "80ms, 1.5s, 2m or 1m30s")
+    return round(sum(float(n) * _TIME_UNITS_NS[unit] for n, unit in re.findall(part, str(value))))
+
+
+def parse_share(value: Any) -> float:
+    """Return 0..1 for `15%`; 0 and 1 need no sign. Raises ValueError."""
+    if not isinstance(value, bool) and value in (0, 1, "0", "1"):
+        return float(value)
+    match = _split(value, rf"{_NUMBER}\s*%", "a share", "15%")
+    share = float(match[1]) / 100
+    if share > 1:
+        raise ValueError(f"'{value}' is more than the whole; write at most 100%")
+    return share
+
+
+def parse_rate_per_s(value: Any) -> float:
+    """Return events a second for `10/s`, `600/m`. Raises ValueError."""
+    match = _split(value, rf"{_NUMBER}\s*/\s*(s|m|h)", "a rate", "10/s or 600/m")
+    return float(match[1]) / _RATE_UNITS_S[match[2]]
+
+
+def parse_size_bytes(value: Any) -> int:
+    """Return bytes for `64KiB`, `1MB`, `512B`. Raises ValueError."""
+    match = _split(value, rf"{_NUMBER}\s*(B|KB|MB|GB|KiB|MiB|GiB)", "a size", "64KiB, 1MB or 512B")
+    return round(float(match[1]) * _SIZE_UNITS[match[2]])
+
+
+def parse_bytes_per_s(value: Any) -> int:
+    """Return bytes a second for `64KiB/s`. Raises ValueError."""
+    match = _split(value, r"(.+?)\s*/\s*s", "a bandwidth", "64KiB/s or 1MB/s")
+    return parse_size_bytes(match[1])
+
+
+def format_duration(value_ns: float) -> str:
+    """Return nanoseconds for people: `0`, `850µs`, `80ms`, `1.25s`, `2m 5s`."""
+    if value_ns == 0:
+        return "0"
+    sign, ns = ("-", -value_ns) if value_ns < 0 else ("", value_ns)
+    if ns < 999_500:
+        return f"{sign}{ns / 1e3:.3g}µs"
+    if ns < 999.5e6:
+        return f"{sign}{ns / 1e6:.3g}ms"
+    if ns < 60e9:
+        return f"{sign}{ns / 1e9:.3g}s"
+    minutes, seconds = divmod(round(ns / 1e9), 60)
+    return f"{sign}{minutes}m {seconds}s" if seconds else f"{sign}{minutes}m"
+
+
+def _unit_schema(description: str, pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": pattern}, {"const": 0}], "description": description})
+
+
+DurationNs = Annotated[
+    int,
+    BeforeValidator(parse_duration_ns),
+    _unit_schema("A duration: 80ms, 1.5s, 2m", r"^([0-9.]+(ns|us|µs|ms|s|m|h))+$|^0$|\$\{"),
+]
+Share = Annotated[float, BeforeValidator(parse_share), _unit_schema("A share: 15%", r"^[0-9.]+\s*%$|^[01]$|\$\{")]
+RatePerS = Annotated[
+    float, BeforeValidator(parse_rate_per_s), _unit_schema("A rate: 10/s, 600/m", r"^[0-9.]+\s*/\s*[smh]$|\$\{")
+]
+SizeBytes = Annotated[
+    int, BeforeValidator(parse_size_bytes), _unit_schema("A size: 64KiB, 1MB", r"^[0-9.]+\s*[KMG]?i?B$|\$\{")
+]
+BytesPerS = Annotated[
+    int, BeforeValidator(parse_bytes_per_s), _unit_schema("A bandwidth: 64KiB/s", r"^[0-9.]+\s*[KMG]?i?B\s*/\s*s$|\$\{")
+]

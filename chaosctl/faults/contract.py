@@ -1,0 +1,145 @@
+"""Stage 4, faults: the contract. One file a fault: inject, heal, prove.
+
+The life of a fault: `prepare` says what will undo it (the runner writes that to disk, fsync, ahead of the due time);
+`inject` does it and returns when; `prove` looks at the world; healing plays the undo actions, for a process fault with
+`restore`; `prove_healed` looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from chaosctl.experiment.kinds import FaultKind, Params
+from chaosctl.experiment.model import Hello
+from chaosctl.safety.undo import Undo
+
+
+class ProxyControl(Protocol):
+    """One proxy of a link, as a fault may change it (implemented over a relay by the runner)."""
+
+    name: str
+    listen: str
+    upstream: str
+    api_url: str
+
+    def add_toxic(self, name: str, type: str, stream: str, attributes: Mapping[str, int]) -> None:
+        """Add a toxic. Raises RelayError."""
+        ...
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Open or shut it. Raises RelayError."""
+        ...
+
+
+class ProcessControl(Protocol):
+    """One replica, as a fault may treat it (implemented by the deployment's driver)."""
+
+    service: str
+    index: int
+
+    def pid(self) -> int | None:
+        """Return its process id now, None while it is down."""
+        ...
+
+    def start_ticks(self) -> int | None:
+        """Return the start time of that process (field 22 of /proc/PID/stat)."""
+        ...
+
+    def signal(self, name: str) -> None:
+        """Send a signal to the main process, and to it only. Raises NotReadyError when there is none."""
+        ...
+
+    def hold_down(self) -> None:
+        """From now on, its restart policy does not act."""
+        ...
+
+    def release(self) -> None:
+        """The restart policy acts again; a replica that is down is started now, whatever its policy."""
+        ...
+
+    def exit_of(self, pid: int, within_s: float) -> Exit | None:
+        """Return how that process ended, as its parent saw it; None if it did not end in that time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended: `code` or `signal` (a name such as SIGKILL), and when (monotonic ns)."""
+
+    at_ns: int
+    code: int | None
+    signal: str | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a fault acts. A link has proxies (and the `hello` of the service it leads to, if that declared one);
+    a service has processes."""
+
+    on: str
+    proxies: tuple[ProxyControl, ...] = ()
+    processes: tuple[ProcessControl, ...] = ()
+    hello: Hello | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """When the effect was asked for and when the call came back (monotonic ns), and on what, for people."""
+
+    called_ns: int
+    returned_ns: int
+    targets: tuple[str, ...]
+    memo: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether the effect was seen in the world, and what was seen, in a sentence with numbers."""
+
+    proved: bool
+    text: str
+
+
+NowNs = Callable[[], int]
+
+
+class Fault(Protocol):
+    """One kind of fault. Implementations hold no state: what they need to remember is in `Applied.memo`."""
+
+    kind: FaultKind
+
+    def prepare(self, fault_id: str, place: Place, params: Any) -> tuple[Undo, ...]:
+        """Return what undoes it, before anything is changed. Must be quick and must not change anything."""
+        ...
+
+    def inject(self, fault_id: str, place: Place, params: Any, now_ns: NowNs) -> Applied:
+        """Do it. Raises NotReadyError or RelayError when it could not be done; then nothing was proved."""
+        ...
+
+    def prove(self, fault_id: str, place: Place, params: Any, applied: Applied) -> Proof:
+        """Look at the world for the effect, within 2 s. Never raises for what it could not see: unproved."""
+        ...
+
+    def restore(self, fault_id: str, place: Place, params: Any) -> None:
+        """Bring back what the undo actions cannot (start a killed replica). Idempotent; does nothing for most."""
+        ...
+
+    def prove_healed(self, fault_id: str, place: Place, params: Any) -> Proof:
+        """Look at the world for the absence of the effect, within 2 s."""
+        ...
+
+
+__all__ = [
+    "Applied",
+    "Exit",
+    "Fault",
+    "FaultKind",
+    "NowNs",
+    "Params",
+    "Place",
+    "ProcessControl",
+    "Proof",
+    "ProxyControl",
+]

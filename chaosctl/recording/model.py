@@ -1,0 +1,147 @@
+"""Stage 5: a run on disk, and the plain data it is read into.
+
+    experiment.yaml plan.json run.json     at the start: input as read, plan as computed, and the run's identity
+    events.jsonl                           {"at_ns": 0, "event": "...", ...}, one object a line
+    samples/<source>.arrow                 operations, columnar; sources: swarm-0 ..., probe-relay, probe-direct
+    history.jsonl                          operations with meaning: invoke and completion apart
+    inputs/ digests/ logs/                 the target's input log, its digest lines (live.jsonl, replay-1.jsonl), outputs
+
+All times are nanoseconds since the run's start (`run.json: origin_monotonic_ns`), on the orchestrator's clock.
+
+Events and their fields (a reader must accept unknown events and fields):
+
+    run_started      run_id, wall, version, command, environment {python, platform, cores, hostname...}
+    phase            name: up | ramp | baseline | timeline | settle | audit | replay | down
+    load_started     (the zero of the plan's times)
+    load_ended
+    service_started  service, replica, pid, start (1 for the first start, 2 after one restart ...)
+    service_ready    service, replica
+    service_exited   service, replica, pid, code | signal, expected: bool
+    relay            kind, version, api_url, started_by_us
+    fault_requested  fault, due_ns (run time)
+    fault_applied    fault, called_ns, returned_ns, targets
+    fault_failed     fault, why                       (inject could not be done)
+    fault_proved     fault, proved, proof
+    fault_healed     fault, called_ns, returned_ns
+    fault_heal_proved fault, proved, proof
+    observed         what: totals|digest, service, values {name: number} | digest, ok, error
+    generator        worker, lag_ms_p99, lag_ms_max, cpu_share, users, operations    (about once a second)
+    bot_error        bot, error (a bot raised: first of its kind, with count)
+    replay_finished  run, code, ticks, error
+    crashed          part: swarm | relay | probe | keeper, why   (something of ours died: inconclusive)
+    note             text
+    interrupted      signal
+    stopped          condition
+    cleanup_failed   what
+    run_ended        reason: completed | interrupted | stopped | failed | error, error
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Int64 = npt.NDArray[np.int64]
+Int32 = npt.NDArray[np.int32]
+Int8 = npt.NDArray[np.int8]
+
+SCHEMA_VERSION = 1
+
+
+class Outcome(IntEnum):
+    """What became of an operation: took effect, definitely did not, nobody knows (timeout, cut connection)."""
+
+    OK = 0
+    FAIL = 1
+    INFO = 2
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of events.jsonl."""
+
+    at_ns: int
+    event: str
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Operations as parallel columns, sorted by `intended_ns`. `end_ns` is -1 where no end was seen.
+
+    `operation`, `cohort`, `error`, `link` are codes into the tuples of names beside them; error code 0 is "".
+    A closed-loop source (an ordinary locustfile) has no intended times: there `intended_ns` equals `sent_ns` and
+    `open_loop` is False.
+    """
+
+    intended_ns: Int64
+    sent_ns: Int64
+    end_ns: Int64
+    outcome: Int8
+    bot: Int32
+    operation: Int32
+    cohort: Int32
+    error: Int32
+    bots: tuple[str, ...]
+    operations: tuple[str, ...]
+    cohorts: tuple[str, ...]
+    errors: tuple[str, ...]
+    open_loop: bool
+
+    def __len__(self) -> int:
+        """Return the number of operations."""
+        return len(self.intended_ns)
+
+
+class Mark(IntEnum):
+    """The kind of a history line: an operation begins with INVOKE and ends with one of the others, or not at all."""
+
+    INVOKE = 0
+    OK = 1
+    FAIL = 2
+    INFO = 3
+
+
+@dataclass(frozen=True)
+class History:
+    """history.jsonl as parallel columns, in file order.
+
+    A line is {"at_ns": int, "mark": "invoke|ok|fail|info", "id": int, "bot": "near-3", "f": str, "key": str,
+    "value": str | null}.
+    `id` joins an invoke with its completion and is unique in the run. Vocabulary of `f`:
+
+        add      value is one element put into the set `key`; elements are decimal integers, unique per key
+        read     value (at completion) is the whole set as ranges: "1-340,342"; "" is the empty set
+        session  value: open | cut | resumed | lost | closed; key is the session's name (marks: always ok)
+        event    a game event's life, key is its id; value: started | settled | rolled_back (marks: always ok)
+    """
+
+    at_ns: Int64
+    mark: Int8
+    id: Int64
+    f: Int32
+    key: Int32
+    bot: Int32
+    fs: tuple[str, ...]
+    keys: tuple[str, ...]
+    bots: tuple[str, ...]
+    value: Any  # pyarrow StringArray, null where there is none
+
+    def __len__(self) -> int:
+        """Return the number of lines."""
+        return len(self.at_ns)
+
+
+@dataclass(frozen=True)
+class DigestLine:
+    """One state digest of the target. `parts` are digests of named parts of the state, `state` the state itself."""
+
+    tick: int
+    digest: str
+    parts: Mapping[str, str] | None = None
+    state: Any = None
