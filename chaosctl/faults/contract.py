@@ -76,12 +76,18 @@ class Exit:
 @dataclass(frozen=True)
 class Place:
     """Where a fault acts. A link has proxies (and the `hello` of the service it leads to, if that declared one);
-    a service has processes."""
+    a service has processes.
+
+    `held`: the experiment says `for:`, so what is taken down stays down until the heal.
+    `usual_delays_ns`: latency and jitter that a proxy always has (its cohort's), by proxy name; a proof subtracts them.
+    """
 
     on: str
     proxies: tuple[ProxyControl, ...] = ()
     processes: tuple[ProcessControl, ...] = ()
     hello: Hello | None = None
+    held: bool = False
+    usual_delays_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
