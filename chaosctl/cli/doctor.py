@@ -1,0 +1,173 @@
+"""Say what this machine has of what chaosctl can use, what each lacking thing costs, and how to get it.
+
+Example: chaosctl doctor
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import typer
+
+from chaosctl.cli.arguments import AsJson
+from chaosctl.errors import ExitCode
+
+COMFORTABLE_OPEN_FILES = 10_000
+PROBE_BOUND_S = 5.0
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing looked at. `lacking`: chaosctl does not work without it; `optional`: something can't be done."""
+
+    name: str
+    state: Literal["ok", "optional", "lacking"]
+    found: str
+    cost: str = ""
+    mend: str = ""
+
+
+def command(as_json: AsJson = False) -> None:
+    """Print the facts. Exits with 4 if something is lacking without which nothing runs."""
+    facts = [look() for look in LOOKS]
+    if as_json:
+        typer.echo(json.dumps([asdict(fact) for fact in facts], indent=2))
+    else:
+        marks = {"ok": "ok     ", "optional": "without", "lacking": "LACKING"}
+        for fact in facts:
+            typer.echo(f"{marks[fact.state]}  {fact.name:<16} {fact.found}")
+            if fact.state != "ok":
+                typer.echo(f"{'':<26}{fact.cost}")
+                typer.echo(f"{'':<26}{fact.mend}")
+    if any(fact.state == "lacking" for fact in facts):
+        raise typer.Exit(ExitCode.NOT_READY)
+
+
+def _python() -> Fact:
+    version = platform.python_version()
+    if sys.version_info >= (3, 11):
+        return Fact("Python", "ok", version)
+    return Fact("Python", "lacking", version, "chaosctl needs 3.11 or later", "install a newer Python")
+
+
+def _system() -> Fact:
+    if sys.platform == "linux":
+        return Fact("system", "ok", f"{platform.system()} {platform.release()}")
+    return Fact(
+        "system", "lacking", platform.system(), "epoll, /proc and subreapers are needed", "run it on Linux or in a container"
+    )
+
+
+def _cores() -> Fact:
+    usable = len(os.sched_getaffinity(0))
+    if usable >= 2:
+        return Fact("cores", "ok", f"{usable} usable")
+    return Fact(
+        "cores", "optional", "1 usable", "load and target disturb each other; timings are wider", "give it two or more cores"
+    )
+
+
+def _open_files() -> Fact:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= COMFORTABLE_OPEN_FILES:
+        return Fact("open files", "ok", f"{soft} (limit {hard})")
+    return Fact("open files", "optional", f"{soft} (limit {hard})", f"about {soft // 3} bots at most", "ulimit -n 65536")
+
+
+def _clock() -> Fact:
+    source = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+    name = source.read_text().strip() if source.is_file() else "unknown source"
+    resolution_ns = round(time.get_clock_info("monotonic").resolution * 1e9)
+    return Fact("clock", "ok", f"monotonic, {resolution_ns} ns, {name}")
+
+
+def _toxiproxy() -> Fact:
+    from chaosctl.relay.server import find_toxiproxy
+
+    binary = find_toxiproxy()
+    if binary is not None:
+        return Fact("Toxiproxy", "ok", str(binary))
+    return Fact(
+        "Toxiproxy",
+        "optional",
+        "not on PATH, and CHAOSCTL_TOXIPROXY names none",
+        "nothing: the embedded relay carries the links",
+        "go install github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0, then name it in CHAOSCTL_TOXIPROXY",
+    )
+
+
+def _docker() -> Fact:
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=PROBE_BOUND_S)
+        version = client.version()
+        client.close()
+    except (DockerException, OSError) as error:
+        return Fact(
+            "Docker Engine",
+            "optional",
+            f"does not answer ({_first_line(error)})",
+            "no targets in containers",
+            "install docker.io and start dockerd, or set DOCKER_HOST",
+        )
+    return Fact("Docker Engine", "ok", f"{version.get('Version', '?')} (API {version.get('ApiVersion', '?')})")
+
+
+def _program(name: str, cost: str, mend: str) -> Callable[[], Fact]:
+    def look() -> Fact:
+        path = shutil.which(name)
+        return Fact(name, "ok", path) if path else Fact(name, "optional", "not on PATH", cost, mend)
+
+    return look
+
+
+def _cgroup() -> Fact:
+    unified = Path("/sys/fs/cgroup/cgroup.controllers").is_file()
+    return Fact("cgroups", "ok", "version 2" if unified else "version 1")
+
+
+def _netem() -> Fact:
+    found = subprocess.run(
+        ["modprobe", "--dry-run", "sch_netem"], capture_output=True, timeout=PROBE_BOUND_S, check=False
+    ) if shutil.which("modprobe") else None
+    if found is not None and found.returncode == 0:
+        return Fact("kernel netem", "ok", "sch_netem can be loaded")
+    return Fact(
+        "kernel netem",
+        "optional",
+        "sch_netem is not there",
+        "nothing yet: faults on links go through the relay",
+        "a kernel with CONFIG_NET_SCH_NETEM",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+LOOKS: tuple[Callable[[], Fact], ...] = (
+    _python,
+    _system,
+    _cores,
+    _open_files,
+    _clock,
+    _cgroup,
+    _netem,
+    _toxiproxy,
+    _docker,
+    _program("redis-server", "experiments/redis cannot run", "apt-get install redis-server"),
+    _program("nginx", "experiments/http cannot run", "apt-get install nginx-light"),
+)

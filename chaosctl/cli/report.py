@@ -1,0 +1,21 @@
+"""Make the reports of a recorded run again: verdict.json, report.html, junit.xml, summary.md.
+
+Example: chaosctl report reports/world-crash/latest
+"""
+
+from __future__ import annotations
+
+import typer
+
+from chaosctl.cli.arguments import RunFolder, find_run
+
+
+def command(run: RunFolder) -> None:
+    """Write the reports into the run's folder and name them."""
+    from chaosctl.cli.judging import report_run
+
+    folder = find_run(run)
+    verdict = report_run(folder)
+    typer.echo(f"{verdict.status}: {verdict.experiment} {verdict.run_id}")
+    for name in ("report.html", "verdict.json", "junit.xml", "summary.md"):
+        typer.echo(f"  {folder / name}")

@@ -1,0 +1,149 @@
+"""Run an experiment: bring the target up, load it, inject the faults, heal, tear down, judge, report.
+
+Example: chaosctl run experiments/arena/world-crash.yaml --seed 7
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import shlex
+import socket
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chaosctl.cli.arguments import DEFAULT_SEED, REPORTS, AsJson, ExperimentFile, Overrides, Seed, load
+from chaosctl.errors import RecordingError
+
+if TYPE_CHECKING:
+    from chaosctl.experiment.loader import Loaded
+    from chaosctl.plan.model import Plan
+
+
+class RelayChoice(StrEnum):
+    """Which relay carries the links."""
+
+    AUTO = "auto"
+    EMBEDDED = "embedded"
+    TOXIPROXY = "toxiproxy"
+
+
+def command(
+    file: ExperimentFile,
+    seed: Seed = DEFAULT_SEED,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write the run to exactly this folder, which must be new or empty.")
+    ] = None,
+    overrides: Overrides = None,
+    relay: Annotated[
+        RelayChoice,
+        typer.Option(help="auto: a Toxiproxy given or found on PATH, otherwise the embedded relay."),
+    ] = RelayChoice.AUTO,
+    toxiproxy: Annotated[
+        str | None, typer.Option("--toxiproxy", help="Use this running Toxiproxy server.", metavar="URL")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print one line, at the end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the experiment and exit with its verdict's code."""
+    from chaosctl.faults.registry import fault_kinds
+    from chaosctl.plan.build import build_plan
+
+    loaded = load(file, overrides)
+    plan = build_plan(loaded, seed, fault_kinds())
+    run_id = new_run_id()
+    folder = out if out is not None else REPORTS / plan.experiment / run_id
+    _record(loaded, plan, folder, run_id, relay.value, toxiproxy, _view_mode(quiet, as_json), point_latest=out is None)
+
+    from chaosctl.cli.judging import report_run, show
+
+    verdict = report_run(folder)
+    show(verdict, folder, as_json=as_json, quiet=quiet)
+    raise typer.Exit(verdict.exit_code)
+
+
+def new_run_id() -> str:
+    """Return a new run's name: when it began, and something that tells two of one second apart."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _record(
+    loaded: Loaded,
+    plan: Plan,
+    folder: Path,
+    run_id: str,
+    relay: str,
+    toxiproxy: str | None,
+    mode: str,
+    *,
+    point_latest: bool,
+) -> None:
+    """Play the run into `folder`. How it ended is in the bundle. Raises UsageError, RecordingError."""
+    from rich.console import Console
+
+    from chaosctl.cli.live import make_view
+    from chaosctl.clock import MonotonicClock
+    from chaosctl.faults.registry import faults
+    from chaosctl.plan.codec import plan_to_json
+    from chaosctl.recording.writer import RunWriter
+    from chaosctl.runner.run import Run, RunOptions
+
+    writer = RunWriter.create(folder)
+    run = identity(loaded, plan, run_id)
+    writer.start(loaded.source, plan_to_json(plan), run)
+    writer.events.write("run_started", **run)
+    if point_latest:
+        _point_latest_at(folder)
+    view = make_view(plan, Console(stderr=True, highlight=False), mode)
+    view.start()
+    try:
+        options = RunOptions(run_id=run_id, relay=relay, toxiproxy_url=toxiproxy)
+        Run(loaded, plan, faults(), options, writer, view, MonotonicClock(), os.environ).execute()
+    finally:
+        view.stop()
+        writer.close()
+
+
+def identity(loaded: Loaded, plan: Plan, run_id: str) -> Mapping[str, Any]:
+    """Return what run.json says of a run: who, when, with what, where. Names no environment variable's value."""
+    from chaosctl import __version__
+
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return {
+        "run_id": run_id,
+        "experiment": plan.experiment,
+        "file": str(loaded.path),
+        "seed": plan.seed,
+        "fingerprint": plan.fingerprint,
+        "version": __version__,
+        "wall": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "command": shlex.join(words),
+        "environment": {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "cores": os.cpu_count(),
+            "hostname": socket.gethostname(),
+        },
+    }
+
+
+def _view_mode(quiet: bool, as_json: bool) -> str:
+    if quiet or as_json:
+        return "quiet"
+    return "live" if sys.stderr.isatty() and "CI" not in os.environ else "plain"
+
+
+def _point_latest_at(folder: Path) -> None:
+    latest = folder.parent / "latest"
+    try:
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(folder.name)
+    except OSError as error:
+        raise RecordingError(f"{latest}: cannot be pointed at the new run ({error.strerror}); remove it") from None

@@ -1,0 +1,1 @@
+"""Stage 4: plays a plan on one clock; always heals; always tears down."""

@@ -1,0 +1,115 @@
+"""The links of a run: a relay listener for each planned proxy, and where a fault's `on:` leads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chaosctl.deploy.contract import Driver, Replica
+from chaosctl.experiment.model import Hello, Target
+from chaosctl.faults.contract import Place
+from chaosctl.plan.model import Plan, PlannedFault, PlannedProxy
+from chaosctl.relay.contract import ProxySpec, Relay, Stream, Toxic
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class LinkProxy:
+    """One open listener of a link, as faults see it (`faults.contract.ProxyControl`)."""
+
+    planned: PlannedProxy
+    name: str
+    listen: str
+    upstream: str
+    api_url: str
+    relay: Relay
+
+    def add_toxic(self, name: str, type: str, stream: Stream, attributes: Mapping[str, int]) -> None:
+        """Add a toxic to it. Raises RelayError."""
+        self.relay.add_toxic(self.name, Toxic(name=name, type=type, stream=stream, attributes=attributes))
+
+    def set_enabled(self, enabled: bool) -> None:
+        """Open or shut it. Raises RelayError."""
+        self.relay.set_enabled(self.name, enabled)
+
+
+def open_links(plan: Plan, replicas: Sequence[Replica], relay: Relay, run_id: str) -> tuple[LinkProxy, ...]:
+    """Make every planned proxy, with what its cohort always has on it. Raises RelayError."""
+    addresses = {(replica.service, replica.index): replica.ports for replica in replicas}
+    return tuple(
+        _open(proxy, addresses[proxy.to_service, proxy.to_replica][proxy.to_port], relay, run_id)
+        for proxy in plan.proxies
+    )
+
+
+def _open(planned: PlannedProxy, upstream: str, relay: Relay, run_id: str) -> LinkProxy:
+    # The prefix tells our proxies from other people's on a shared server.
+    name = f"chaosctl.{run_id}.{planned.name}"
+    state = relay.create(ProxySpec(name=name, listen=f"{LOOPBACK}:0", upstream=upstream))
+    for toxic in _standing_toxics(planned):
+        relay.add_toxic(name, toxic)
+    return LinkProxy(planned, name, state.listen, upstream, state.api_url, relay)
+
+
+def _standing_toxics(planned: PlannedProxy) -> list[Toxic]:
+    """What a cohort's link has all the time: a far player's delay, a thin line."""
+    toxics = []
+    if planned.latency_ns or planned.jitter_ns:
+        delay_ms = {"latency": planned.latency_ns // 1_000_000, "jitter": planned.jitter_ns // 1_000_000}
+        toxics.append(Toxic("cohort-latency", "latency", "downstream", delay_ms))
+    if planned.bandwidth_bytes_per_s is not None:
+        rate = {"rate": max(1, planned.bandwidth_bytes_per_s // 1000)}
+        toxics.extend(Toxic(f"cohort-bandwidth-{side}", "bandwidth", side, rate) for side in ("upstream", "downstream"))
+    return toxics
+
+
+def link_addresses(proxies: Sequence[LinkProxy]) -> Mapping[str, str]:
+    """Return the addresses that the clients of each link between services connect to, comma-joined."""
+    by_link: dict[str, list[str]] = defaultdict(list)
+    for proxy in proxies:
+        if proxy.planned.cohort is None:
+            by_link[proxy.planned.link].append(proxy.listen)
+    return {link: ",".join(listens) for link, listens in by_link.items()}
+
+
+def cohort_addresses(proxies: Sequence[LinkProxy], bots_link: str) -> Mapping[str, tuple[str, ...]]:
+    """Return the addresses that each cohort's bots connect to."""
+    by_cohort: dict[str, list[str]] = defaultdict(list)
+    for proxy in proxies:
+        if proxy.planned.link == bots_link and proxy.planned.cohort is not None:
+            by_cohort[proxy.planned.cohort].append(proxy.listen)
+    return {cohort: tuple(listens) for cohort, listens in by_cohort.items()}
+
+
+def probed_proxies(plan: Plan, proxies: Sequence[LinkProxy]) -> tuple[LinkProxy, ...]:
+    """Return the proxies that the probe goes through: those of its link, of the cohort that is delayed least."""
+    candidates = [proxy for proxy in proxies if proxy.planned.link == plan.probe_link]
+    if not candidates:
+        return ()
+    nearest = min(candidates, key=lambda proxy: (proxy.planned.latency_ns, str(proxy.planned.cohort))).planned.cohort
+    return tuple(proxy for proxy in candidates if proxy.planned.cohort == nearest)
+
+
+def hello_for(target: Target, service: str, port: str) -> Hello | None:
+    """Return the question to ask `service` on `port`, if it declared one for that port."""
+    hello = target.services[service].probe
+    asked = target.services[service].ports[0] if hello is None or hello.port is None else hello.port
+    return hello if asked == port else None
+
+
+def place_of(planned: PlannedFault, target: Target, proxies: Sequence[LinkProxy], driver: Driver) -> Place:
+    """Resolve a fault's `on:`: `link`, `link/cohort`, `service`, `service[0]`. The plan has checked that it exists."""
+    held = planned.heal_ns is not None
+    if planned.acts_on == "link":
+        link, _, cohort = planned.on.partition("/")
+        chosen = tuple(p for p in proxies if p.planned.link == link and cohort in ("", p.planned.cohort))
+        first = chosen[0].planned
+        usual = {p.name: (p.planned.latency_ns, p.planned.jitter_ns) for p in chosen}
+        return Place(planned.on, chosen, hello=hello_for(target, first.to_service, first.to_port), held=held,
+                     usual_delays_ns=usual)
+    service, _, index = planned.on.rstrip("]").partition("[")
+    indexes = [int(index)] if index else list(range(target.services[service].replicas))
+    processes = tuple(driver.process(service, i) for i in indexes)
+    return Place(planned.on, processes=processes, hello=target.services[service].probe, held=held)

@@ -1,0 +1,254 @@
+"""One run: bring the target, the relay, the swarm and the probe up; play the plan; look at what is left; tear down.
+
+Whatever happens on the way (an error, a signal, a part of ours that dies), faults are healed, everything started is
+ended, and the bundle says how the run ended. Judging is not done here: it reads the bundle.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaosctl.clock import Clock
+from chaosctl.deploy.contract import Replica
+from chaosctl.deploy.process import ProcessDriver
+from chaosctl.errors import ChaosctlError
+from chaosctl.experiment.loader import Loaded
+from chaosctl.faults.contract import Fault
+from chaosctl.plan.model import Plan
+from chaosctl.probe.launcher import ProbeProcess
+from chaosctl.recording.writer import RunWriter
+from chaosctl.relay.toxiproxy import ToxiproxyRelay
+from chaosctl.runner.aftermath import Aftermath
+from chaosctl.runner.children import child_environment, probe_config, start_relay, swarm_config
+from chaosctl.runner.journalist import Journalist, View
+from chaosctl.runner.links import LinkProxy, cohort_addresses, link_addresses, open_links, place_of
+from chaosctl.runner.stopping import EndedEarlyError, Stop, signals_stop
+from chaosctl.runner.timeline import Stage, Timeline
+from chaosctl.safety import runs
+from chaosctl.safety.journal import UndoJournal
+from chaosctl.safety.keeper_client import Keeper
+from chaosctl.safety.label import end_processes
+from chaosctl.swarm.launcher import Swarm
+
+# From the moment everything is ready to the first step, so that the first step is not late.
+HEAD_START_NS = 200_000_000
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run, apart from what. `relay`: auto, embedded or toxiproxy; `toxiproxy_url` attaches to a server."""
+
+    run_id: str
+    relay: str = "auto"
+    toxiproxy_url: str | None = None
+
+
+class Run:
+    """One run of one plan into one new bundle. Use `execute` once."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        plan: Plan,
+        faults: Mapping[str, Fault],
+        options: RunOptions,
+        writer: RunWriter,
+        view: View,
+        clock: Clock,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._loaded = loaded
+        self._target = loaded.experiment.target
+        self._plan = plan
+        self._faults = faults
+        self._options = options
+        self._folder: Path = writer.folder
+        self._origin_ns = writer.origin_ns
+        self._clock = clock
+        self._environ = child_environment(environ, options.run_id)
+        self._stop = Stop()
+        self._journalist = Journalist(writer.events, view, lambda why: self._stop.request("error", why))
+        self._record = self._journalist.record
+        self._undoing = ExitStack()
+        self._journal = UndoJournal(self._folder / "undo.jsonl")
+
+    def execute(self) -> None:
+        """Run from start to end. Raises nothing expected: how it ended is in the bundle."""
+        ended, why = "completed", ""
+        with signals_stop(self._stop, self._on_first_signal, self._end_everything):
+            try:
+                with self._undoing:
+                    self._bring_up()
+                    self._load()
+                    self._look_at_what_is_left()
+                    self._phase("down")
+            except EndedEarlyError:
+                reason = self._stop.reason
+                ended, why = (reason.ended, reason.text) if reason else ("error", "stopped")
+            except ChaosctlError as error:
+                ended, why = ("failed", str(error)) if self._stop.reason is None else self._reason()
+            except Exception as error:
+                self._record("run_ended", reason="error", error=f"{type(error).__name__}: {error}")
+                raise
+        self._record("run_ended", reason=ended, error=why)
+
+    def _reason(self) -> tuple[str, str]:
+        reason = self._stop.reason
+        return (reason.ended, reason.text) if reason else ("error", "")
+
+    # Bringing up, in the order in which one thing needs another; each thing pushes its own end onto the stack.
+
+    def _bring_up(self) -> None:
+        self._phase("up")
+        self._keeper = Keeper.start(
+            run_id=self._options.run_id,
+            bundle=self._folder,
+            origin_ns=self._origin_ns,
+            journal=self._folder / "undo.jsonl",
+            on_lost=lambda: self._lost("keeper", "the keeper process ended"),
+        )
+        self._on_end("keeper", self._keeper.close)
+        self._driver = ProcessDriver(
+            self._target,
+            self._loaded.folder,
+            self._folder,
+            self._keeper,
+            self._record,
+            self._plan.start_order,
+            self._environ,
+            self._stop.event,
+        )
+        replicas = self._driver.allocate()
+        self._relay = start_relay(self._options, self._plan.seed, self._folder / "logs" / "relay.log", self._environ)
+        self._on_end("relay", self._relay.close)
+        info = self._relay.info
+        self._record("relay", kind=info.kind, version=info.version, api_url=info.api_url, started_by_us=info.started_by_us)
+        self._links = open_links(self._plan, replicas, self._relay, self._options.run_id)
+        self._start_everything(replicas)
+
+    def _start_everything(self, replicas: tuple[Replica, ...]) -> None:
+        # Locust takes seconds to import, so the swarm gets ready while the services do.
+        self._swarm = Swarm(
+            swarm_config(self._loaded, self._plan, self._options, self._folder, self._origin_ns, self._bots_addresses()),
+            on_message=self._on_child("swarm"),
+            env=self._environ,
+            log_path=self._folder / "logs" / "swarm.log",
+        )
+        self._on_end("swarm", self._swarm.stop)
+        self._on_end("services", self._down)
+        with ThreadPoolExecutor(1) as pool:
+            swarm_ready = pool.submit(self._swarm.start)
+            try:
+                self._driver.up(link_addresses(self._links))
+            except BaseException:
+                self._swarm.stop()  # or the pool would wait for a swarm that nobody needs
+                raise
+            swarm_ready.result()
+        self._stop.check()
+        self._probe = ProbeProcess(
+            probe_config(self._loaded, self._plan, self._driver, replicas, self._links, self._folder, self._origin_ns),
+            on_message=self._on_child("probe"),
+            env=self._environ,
+            log_path=self._folder / "logs" / "probe.log",
+        )
+        self._on_end("probe", self._probe.stop)
+        self._probe.start()
+
+    def _bots_addresses(self) -> Mapping[str, tuple[str, ...]]:
+        return cohort_addresses(self._links, self._plan.bots_link)
+
+    # The load and the faults.
+
+    def _load(self) -> None:
+        timeline = Timeline(
+            self._plan,
+            Stage(
+                faults=self._faults,
+                place_of=lambda fault: place_of(fault, self._target, self._links, self._driver),
+                set_users=self._swarm.users,
+                journal=self._journal,
+                record=self._record,
+                clock=self._clock,
+                stop=self._stop.event,
+                origin_ns=self._origin_ns,
+            ),
+        )
+        with ExitStack() as healing:
+            healing.callback(timeline.finish)
+            start_ns = self._clock.now_ns() + HEAD_START_NS
+            threading.Thread(target=self._announce_phases, args=(start_ns,), daemon=True).start()
+            self._record("load_started", at_ns=start_ns - self._origin_ns)
+            timeline.play(start_ns)
+        self._stop.check()
+        self._phase("settle")
+        self._swarm.end_load(within_s=self._loaded.experiment.swarm.audit_within_ns / 1e9)
+        self._record("load_ended")
+
+    def _announce_phases(self, start_ns: int) -> None:
+        for phase in self._plan.phases:
+            if not self._clock.sleep_until(start_ns + phase.start_ns, self._stop.event):
+                return
+            self._phase(phase.name)
+
+    # What is left behind: what bots read back, digests over a restart, the replays of the input log.
+
+    def _look_at_what_is_left(self) -> None:
+        self._stop.check()
+        self._phase("audit")
+        self._swarm.audit(within_s=self._loaded.experiment.swarm.audit_within_ns / 1e9)
+        aftermath = Aftermath(self._loaded, self._plan, self._driver, self._folder, self._environ, self._record, self._stop)
+        aftermath.compare_digests_over_a_kill()
+        self._stop.check()
+        self._probe.stop()
+        self._swarm.stop()
+        self._down()
+        self._phase("replay")
+        aftermath.replay()
+        self._stop.check()
+
+    # The end, on every way out.
+
+    def _on_end(self, what: str, end: Callable[[], Any]) -> None:
+        """Push a teardown step that is taken whatever else fails, and whose failure is recorded."""
+
+        def step() -> None:
+            try:
+                end()
+            except ChaosctlError as error:
+                self._record("cleanup_failed", what=f"{what}: {error}")
+
+        self._undoing.callback(step)
+
+    def _down(self) -> None:
+        for left in self._driver.down():
+            self._record("cleanup_failed", what=left)
+
+    def _on_first_signal(self, name: str) -> None:
+        self._record("interrupted", signal=name)
+
+    def _end_everything(self) -> None:
+        """A second signal: no graces; what carries the run's label is killed, and the teardown finds it gone."""
+        end_processes(self._options.run_id, term_within_s=0)
+
+    def _lost(self, part: str, why: str) -> None:
+        if not self._stop.event.is_set():
+            self._record("crashed", part=part, why=why)
+            self._stop.request("error", f"{part}: {why}")
+
+    def _on_child(self, part: str) -> Callable[[Mapping[str, Any]], None]:
+        def on_message(message: Mapping[str, Any]) -> None:
+            if message.get("event") == "crashed":
+                self._lost(part, str(message.get("why", "")))
+            else:
+                self._journalist.pass_on(message)
+
+        return on_message
+
+    def _phase(self, name: str) -> None:
+        self._record("phase", name=name)

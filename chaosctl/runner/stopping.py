@@ -1,0 +1,66 @@
+"""Why a run ends early, and how a signal becomes such a reason."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from chaosctl.errors import ChaosctlError
+
+
+@dataclass(frozen=True)
+class Reason:
+    """`ended` is the word of the `run_ended` event: interrupted, stopped, failed, error."""
+
+    ended: str
+    text: str
+
+
+class EndedEarlyError(ChaosctlError):
+    """Unwinds the stages of a run to its teardown."""
+
+
+class Stop:
+    """One event that every wait of the runner watches, with the first reason for it."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.reason: Reason | None = None
+        self._lock = threading.Lock()
+
+    def request(self, ended: str, text: str) -> None:
+        """Ask for the end of the run; the first reason counts."""
+        with self._lock:
+            if self.reason is None:
+                self.reason = Reason(ended, text)
+        self.event.set()
+
+    def check(self) -> None:
+        """Raise EndedEarlyError if the end was asked for."""
+        if self.event.is_set():
+            raise EndedEarlyError(self.reason.text if self.reason else "stopped")
+
+
+@contextmanager
+def signals_stop(stop: Stop, on_first: Callable[[str], None], on_again: Callable[[], None]) -> Iterator[None]:
+    """While inside, SIGINT, SIGTERM and SIGHUP ask for the end; a second one calls `on_again` each time it comes."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if stop.event.is_set():
+            on_again()
+        else:
+            stop.request("interrupted", name)
+            on_first(name)
+
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in watched}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
