@@ -1,0 +1,1 @@
+"""Stage 4, faults: one file a fault behind one small contract: inject, heal, prove."""

@@ -1,0 +1,45 @@
+"""What `kill` and `stop` share: a signal that ends the main process of each replica."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chaosctl.experiment.kinds import FaultKind, Params
+from chaosctl.faults import processes
+from chaosctl.faults.contract import Applied, Exit, NowNs, Place, Proof
+from chaosctl.safety.undo import Undo
+
+
+class NoParams(Params):
+    """There is nothing to choose."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """End every replica with `signal`; `is_right` says whether a process ended in the way that this fault means."""
+
+    kind: FaultKind
+    signal: str
+    is_right: Callable[[Exit], bool]
+
+    def prepare(self, fault_id: str, place: Place, params: NoParams) -> tuple[Undo, ...]:
+        """Return nothing: what ended is brought back by `restore`, or by its restart policy."""
+        return ()
+
+    def inject(self, fault_id: str, place: Place, params: NoParams, now_ns: NowNs) -> Applied:
+        """Send the signal. Raises NotReadyError where there is no process."""
+        processes.hold_down_all(place)
+        return processes.signal_all(place, self.signal, now_ns)
+
+    def prove(self, fault_id: str, place: Place, params: NoParams, applied: Applied) -> Proof:
+        """Ask the parent how the processes that were there ended."""
+        return processes.judge_fates(processes.fates(place, applied), self.is_right)
+
+    def restore(self, fault_id: str, place: Place, params: NoParams) -> None:
+        """Start what was held down. Raises NotReadyError."""
+        processes.release_all(place)
+
+    def prove_healed(self, fault_id: str, place: Place, params: NoParams) -> Proof:
+        """Look whether every replica runs again."""
+        return processes.prove_up(place)

@@ -1,0 +1,119 @@
+"""What the faults on processes share: signalling every replica of a place, and looking at what became of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from chaosctl.faults.contract import Applied, Exit, NowNs, Place, ProcessControl, Proof
+
+# A proof may take 2 s (the fault contract); what remains is for the last look.
+LOOK_S = 1.8
+POLL_S = 0.02
+STOPPED = frozenset("Tt")
+GONE = frozenset("ZX")
+
+Fate = tuple[str, int, Exit | None]
+"""A replica's name, the process it was, and how that process ended (None: it still runs)."""
+
+
+def name_of(process: ProcessControl) -> str:
+    """Return `world[0]`."""
+    return f"{process.service}[{process.index}]"
+
+
+def remember(place: Place) -> list[dict[str, Any]]:
+    """Return which processes a place has now: what `Applied.memo["processes"]` holds."""
+    return [
+        {"name": name_of(process), "pid": process.pid(), "start_ticks": process.start_ticks()}
+        for process in place.processes
+    ]
+
+
+def signal_all(place: Place, signal: str, now_ns: NowNs) -> Applied:
+    """Send `signal` to every replica of the place, remembering who they were. Raises NotReadyError."""
+    before = remember(place)
+    called_ns = now_ns()
+    for process in place.processes:
+        process.signal(signal)
+    targets = tuple(f"{one['name']} (process {one['pid']})" for one in before)
+    return Applied(called_ns, now_ns(), targets, {"processes": before})
+
+
+def hold_down_all(place: Place) -> None:
+    """Keep the restart policies of the place from acting, if its fault lasts until a heal."""
+    if place.held:
+        for process in place.processes:
+            process.hold_down()
+
+
+def release_all(place: Place) -> None:
+    """Let the restart policies act again and start what is down, if the fault held it down. Raises NotReadyError."""
+    if place.held:
+        for process in place.processes:
+            process.release()
+
+
+def fates(place: Place, applied: Applied) -> list[Fate]:
+    """Wait, within the bound of a proof, for every process that was signalled to end."""
+    until_s = time.monotonic() + LOOK_S
+    before = applied.memo["processes"]
+    return [
+        (one["name"], one["pid"], process.exit_of(one["pid"], max(0.0, until_s - time.monotonic())))
+        for process, one in zip(place.processes, before, strict=True)
+    ]
+
+
+def judge_fates(seen: list[Fate], is_right: Callable[[Exit], bool]) -> Proof:
+    """Return a proof: every process ended, and each in the right way."""
+    proved = bool(seen) and all(exit is not None and is_right(exit) for _, _, exit in seen)
+    return Proof(proved, "; ".join(_fate_text(*fate) for fate in seen) or "there is no process to look at")
+
+
+def _fate_text(name: str, pid: int, exit: Exit | None) -> str:
+    if exit is None:
+        return f"{name}: process {pid} still ran {LOOK_S:g} s later"
+    how = f"by {exit.signal}" if exit.signal else f"with exit code {exit.code}"
+    return f"{name}: process {pid} ended {how}"
+
+
+def thread_states(pid: int) -> frozenset[str]:
+    """Return the states of a process's threads (proc(5), /proc/PID/task/TID/stat field 3); empty if it is gone."""
+    states = set()
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        try:
+            # The second field is the program's name in parentheses, and may hold anything.
+            states.add((task / "stat").read_text(errors="replace").rpartition(")")[2].split()[0])
+        except OSError:
+            continue  # the thread ended in between
+    return frozenset(states)
+
+
+def is_up(process: ProcessControl) -> bool:
+    """Say whether a replica runs: it has a process, and that is neither dead nor stopped."""
+    pid = process.pid()
+    states = thread_states(pid) if pid is not None else frozenset()
+    return bool(states) and not states & (STOPPED | GONE)
+
+
+def wait_until(is_so: Callable[[], bool], within_s: float = LOOK_S) -> bool:
+    """Poll until `is_so`, at most `within_s`. Return whether it came true."""
+    until_s = time.monotonic() + within_s
+    pause = threading.Event()
+    while not (so := is_so()) and time.monotonic() < until_s:
+        pause.wait(POLL_S)
+    return so
+
+
+def prove_up(place: Place) -> Proof:
+    """Look whether every replica of the place runs (again)."""
+    wait_until(lambda: all(map(is_up, place.processes)))
+    texts = [
+        f"{name_of(process)}: " + (f"process {process.pid()} runs" if is_up(process) else "does not run")
+        for process in place.processes
+    ]
+    proved = bool(texts) and all(map(is_up, place.processes))
+    return Proof(proved, "; ".join(texts) or "there is no process to look at")
