@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.model import Hello
+from chaosctl.safety.exits import Exit
 from chaosctl.safety.undo import Undo
 
 
@@ -62,15 +63,6 @@ class ProcessControl(Protocol):
     def exit_of(self, pid: int, within_s: float) -> Exit | None:
         """Return how that process ended, as its parent saw it; None if it did not end in that time."""
         ...
-
-
-@dataclass(frozen=True)
-class Exit:
-    """How a process ended: `code` or `signal` (a name such as SIGKILL), and when (monotonic ns)."""
-
-    at_ns: int
-    code: int | None
-    signal: str | None
 
 
 @dataclass(frozen=True)

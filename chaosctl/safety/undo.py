@@ -6,9 +6,16 @@ one that every run exercises. Standard library only: the keeper must start at on
 
 from __future__ import annotations
 
+import http.client
+import ipaddress
+import json
+import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from chaosctl.safety.processes import running, send_signal
 
 
 @dataclass(frozen=True)
@@ -33,3 +40,100 @@ class HttpUndo:
 
 
 Undo = SignalUndo | HttpUndo
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of an action: `done` when its effect holds now, and a sentence for people."""
+
+    action: Undo
+    done: bool
+    text: str
+
+
+def play(action: Undo, timeout_s: float = 2.0) -> Played:
+    """Do it, or find that nothing is left to do. Idempotent, never raises for what the world answers.
+
+    `timeout_s` bounds each wait for the network.
+    """
+    if isinstance(action, SignalUndo):
+        return _play_signal(action)
+    return _play_http(action, timeout_s)
+
+
+def to_json(action: Undo) -> dict[str, Any]:
+    """Return the action as JSON-able data; `from_json` takes it back."""
+    return asdict(action)
+
+
+def from_json(data: Mapping[str, Any]) -> Undo:
+    """Return the action that `to_json` gave. Raises ValueError for anything else."""
+    kinds: dict[str, type[SignalUndo] | type[HttpUndo]] = {"signal": SignalUndo, "http": HttpUndo}
+    try:
+        return kinds[data["do"]](**data)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{dict(data)!r} is not an undo action") from error
+
+
+def _play_signal(action: SignalUndo) -> Played:
+    try:
+        sent = send_signal(action.pid, action.start_ticks, signal.Signals[action.signal])
+    except KeyError:
+        return Played(action, False, f"{action.signal} is not a signal of this machine")
+    except OSError as error:
+        if running(action.pid, action.start_ticks) is not None:
+            return Played(action, False, f"process {action.pid} did not take {action.signal}: {error.strerror}")
+        sent = False
+    if sent:
+        return Played(action, True, f"sent {action.signal} to process {action.pid}")
+    return Played(action, True, f"process {action.pid} has ended: nothing to undo")
+
+
+def _play_http(action: HttpUndo, timeout_s: float) -> Played:
+    what = f"{action.method} {action.url}"
+    try:
+        status, reason = _request(action, timeout_s)
+    except ConnectionRefusedError:
+        return _refused(action, what)
+    except TimeoutError:
+        return Played(action, False, f"{what}: no answer within {timeout_s:g} s")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        return Played(action, False, f"{what}: {error or type(error).__name__}")
+    if status == http.client.NOT_FOUND:
+        return Played(action, True, f"{what}: already gone")
+    return Played(action, 200 <= status < 300, f"{what}: {status} {reason}")
+
+
+def _request(action: HttpUndo, timeout_s: float) -> tuple[int, str]:
+    # http.client and not urllib.request: a proxy named in the environment must not carry calls to a relay.
+    parts = urlsplit(action.url)
+    if parts.scheme != "http" or not parts.hostname:
+        raise ValueError("only http://HOST:PORT/... can be called")
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout_s)
+    body = None if action.body is None else json.dumps(dict(action.body))
+    # Toxiproxy answers 403 to agents that look like a browser, and wants to be told that a body is JSON.
+    headers = {"User-Agent": "chaosctl"} | ({} if body is None else {"Content-Type": "application/json"})
+    try:
+        connection.request(action.method, target, body, headers)
+        response = connection.getresponse()
+        return response.status, response.reason
+    finally:
+        connection.close()
+
+
+def _refused(action: HttpUndo, what: str) -> Played:
+    """A relay keeps its toxics in memory. On this machine a refusal means that no process listens there any more,
+    not even a frozen one (its backlog would still accept), so the toxics are gone with it. Elsewhere a firewall may
+    have refused."""
+    host = urlsplit(action.url).hostname or ""
+    if _is_loopback(host):
+        return Played(action, True, f"{what}: the relay is gone, and its toxics with it")
+    return Played(action, False, f"{what}: connection refused; whether the relay at {host} is gone is not known")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

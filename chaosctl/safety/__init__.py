@@ -1,0 +1,1 @@
+"""What keeps a run from outliving itself: undo journal, keeper, registry of runs. Standard library only."""
