@@ -4,7 +4,7 @@
     events.jsonl                           {"at_ns": 0, "event": "...", ...}, one object a line
     samples/<source>.arrow                 operations, columnar; sources: swarm-0 ..., probe-relay, probe-direct
     history.jsonl                          operations with meaning: invoke and completion apart
-    inputs/ digests/ logs/                 the target's input log, its digest lines (live.jsonl, replay-1.jsonl), outputs
+    inputs/ digests/ logs/                 the target's input log, its digests (live.jsonl, replay-1.jsonl), outputs
 
 All times are nanoseconds since the run's start (`run.json: origin_monotonic_ns`), on the orchestrator's clock.
 
@@ -33,6 +33,7 @@ Events and their fields (a reader must accept unknown events and fields):
     interrupted      signal
     stopped          condition
     cleanup_failed   what
+    sealed           files {path in the bundle: size in bytes}: a file that is shorter now was cut afterwards
     run_ended        reason: completed | interrupted | stopped | failed | error, error
 """
 

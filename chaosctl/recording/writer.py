@@ -13,7 +13,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
@@ -94,7 +94,7 @@ class SampleWriter:
             return
         rows, self._rows = self._rows, []
         arrays = [
-            pa.array(column, pa.utf8()).dictionary_encode() if kind is _NAMES else pa.array(column, kind)
+            _names(column) if kind is _NAMES else pa.array(column, kind)
             for column, (_, kind) in zip(zip(*rows, strict=True), SAMPLE_COLUMNS, strict=True)
         ]
         with writing(self._path):
@@ -106,6 +106,14 @@ class SampleWriter:
         with writing(self._path):
             self._stream.close()
             self._file.close()
+
+
+def _names(column: Sequence[str]) -> Any:
+    try:
+        return pa.array(column, pa.utf8()).dictionary_encode()
+    except UnicodeEncodeError:  # an error text may carry undecodable bytes as surrogates
+        clean = [name.encode(errors="backslashreplace").decode() for name in column]
+        return pa.array(clean, pa.utf8()).dictionary_encode()
 
 
 class _LineFile:
@@ -244,6 +252,15 @@ class RunWriter:
         """Open `history.jsonl` for appending."""
         return HistoryWriter(self.folder / "history.jsonl")
 
-    def close(self) -> None:
-        """Close the event file."""
+    def end(self, reason: str, error: str | None = None) -> None:
+        """Record the sizes of all that was recorded, then that the run ended, and close.
+
+        With the sizes, a reader notices a file that was cut short afterwards, wherever the cut is. Call it last, when
+        every other writer is closed. `reason`: completed, interrupted, stopped, failed or error.
+        """
+        folders = (self.folder / name for name in ("samples", "digests", "inputs"))
+        paths = [self.folder / "history.jsonl", *(path for folder in folders for path in folder.rglob("*"))]
+        sizes = {str(path.relative_to(self.folder)): path.stat().st_size for path in paths if path.is_file()}
+        self.events.write("sealed", files=dict(sorted(sizes.items())))
+        self.events.write("run_ended", reason=reason, error=error)
         self.events.close()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
-
-from chaosctl.recording.reader import Recording
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chaosctl.experiment.kinds import ObjectiveKind
+
+if TYPE_CHECKING:  # the reader is heavy, and experiments are validated against the kinds alone
+    from chaosctl.recording.reader import Recording
 
 
 class Status(StrEnum):
