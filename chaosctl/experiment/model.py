@@ -6,13 +6,14 @@ Every field has a description: it is the editor's help and the JSON Schema.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from chaosctl.experiment.units import BytesPerS, DurationNs, RatePerS, Share
 
 NAME = r"^[a-z][a-z0-9-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME)]
 
 
 class Frozen(BaseModel):
@@ -24,8 +25,8 @@ class Frozen(BaseModel):
 class Ask(Frozen):
     """Where to ask a service something: a URL on one of its ports, or a command. Exactly one."""
 
-    http: str | None = Field(None, description="`<port name>/<path>`, fetched with GET: `status/healthz`")
-    command: tuple[str, ...] | None = Field(None, description="A command; its standard output is the answer")
+    http: str | None = Field(default=None, description="`<port name>/<path>`, fetched with GET: `status/healthz`")
+    command: tuple[str, ...] | None = Field(default=None, description="A command; its standard output is the answer")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Ask:
@@ -37,11 +38,11 @@ class Ask(Frozen):
 class Ready(Frozen):
     """When a replica counts as ready. Exactly one of tcp, http, log, command."""
 
-    tcp: str | None = Field(None, description="Ready when this port accepts a connection")
-    http: str | None = Field(None, description="`<port>/<path>`: ready when GET answers 2xx")
-    log: str | None = Field(None, description="Ready when a line of its output matches this regular expression")
-    command: tuple[str, ...] | None = Field(None, description="Ready when this command exits with 0")
-    within_ns: DurationNs = Field(10_000_000_000, alias="within", description="How long to wait for it")
+    tcp: str | None = Field(default=None, description="Ready when this port accepts a connection")
+    http: str | None = Field(default=None, description="`<port>/<path>`: ready when GET answers 2xx")
+    log: str | None = Field(default=None, description="Ready when a line of its output matches this regular expression")
+    command: tuple[str, ...] | None = Field(default=None, description="Ready when this command exits with 0")
+    within_ns: DurationNs = Field(default=10_000_000_000, alias="within", description="How long to wait for it")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Ready:
@@ -53,10 +54,10 @@ class Ready(Frozen):
 class Hello(Frozen):
     """One question that a working replica answers: what probes and fault proofs send. Reads only, please."""
 
-    send: str | None = Field(None, description=r'Bytes to send, as text: "PING\r\n"')
-    expect: str | None = Field(None, description='What a right answer starts with: "+PONG"')
-    http: str | None = Field(None, description="Or a path to GET: a right answer has a 2xx or 3xx status")
-    port: str | None = Field(None, description="The port to ask; the first one if left out")
+    send: str | None = Field(default=None, description=r'Bytes to send, as text: "PING\r\n"')
+    expect: str | None = Field(default=None, description='What a right answer starts with: "+PONG"')
+    http: str | None = Field(default=None, description="Or a path to GET: a right answer has a 2xx or 3xx status")
+    port: str | None = Field(default=None, description="The port to ask; the first one if left out")
 
     @model_validator(mode="after")
     def _one_way(self) -> Hello:
@@ -70,27 +71,29 @@ class Replay(Frozen):
 
     run: tuple[str, ...] = Field(description="The command; `${input_log}` is the recorded log's path")
     states: tuple[str, ...] | None = Field(
-        None, description="Arguments to add so that states are printed; `${from_tick}`, `${to_tick}` bound them"
+        default=None, description="Arguments to add so that states are printed; `${from_tick}`, `${to_tick}` bound them"
     )
-    within_ns: DurationNs = Field(60_000_000_000, alias="within", description="How long one replay may take")
+    within_ns: DurationNs = Field(default=60_000_000_000, alias="within", description="How long one replay may take")
 
 
 class Offers(Frozen):
     """What a service offers to those who judge it. Everything is optional; each thing makes one more check possible."""
 
-    status: Ask | None = Field(None, description="Prints JSON that names role, tick, version")
-    totals: Ask | None = Field(None, description='Prints a JSON object of conserved quantities: {"gold": 1000}')
-    digest: Ask | None = Field(None, description="Prints a digest of the state, one line")
-    input_log: str | None = Field(None, description="The file the service writes its inputs to, in order")
-    digests: str | None = Field(None, description="The file the service writes its own digest lines to, one a tick")
-    replay: Replay | None = Field(None, description="How to replay the input log on a fresh copy")
+    status: Ask | None = Field(default=None, description="Prints JSON that names role, tick, version")
+    totals: Ask | None = Field(default=None, description='Prints a JSON object of conserved quantities: {"gold": 1000}')
+    digest: Ask | None = Field(default=None, description="Prints a digest of the state, one line")
+    input_log: str | None = Field(default=None, description="The file the service writes its inputs to, in order")
+    digests: str | None = Field(
+        default=None, description="The file the service writes its own digest lines to, one a tick"
+    )
+    replay: Replay | None = Field(default=None, description="How to replay the input log on a fresh copy")
 
 
 class Restart(Frozen):
     """What brings a dead replica back."""
 
     after_ns: DurationNs = Field(alias="after", description="How long after its death it is started again")
-    at_most: int = Field(20, ge=1, le=1000, description="After so many restarts it stays dead")
+    at_most: int = Field(default=20, ge=1, le=1000, description="After so many restarts it stays dead")
 
 
 class Service(Frozen):
@@ -100,44 +103,52 @@ class Service(Frozen):
         min_length=1,
         description="The command, a word an item; `${self.PORT}`, `${link.NAME}`, `${state}`, `${index}` are filled in",
     )
-    ports: tuple[str, ...] = Field((), description="Names of the ports it listens on; numbers are chosen for the run")
-    folder: str = Field(".", description="Working folder, relative to this file")
-    env: dict[str, str] = Field(default_factory=dict, description="Environment variables for it")
-    replicas: int = Field(1, ge=1, le=100, description="How many copies run")
-    needs: tuple[str, ...] = Field((), description="Services that must be ready before it starts")
-    ready: Ready | None = Field(None, description="When it counts as ready; without it, once it is started")
-    restart: Restart | None = Field(None, description="What brings it back when it dies; without it, nothing does")
-    stop_within_ns: DurationNs = Field(
-        5_000_000_000, alias="stop_within", description="From SIGTERM to SIGKILL at the end"
+    ports: tuple[Name, ...] = Field(
+        default=(), description="Names of the ports it listens on; numbers are chosen for the run"
     )
-    probe: Hello | None = Field(None, description="A question that a working replica answers")
+    folder: str = Field(default=".", description="Working folder, relative to this file")
+    env: dict[str, str] = Field(default_factory=dict, description="Environment variables for it")
+    replicas: int = Field(default=1, ge=1, le=100, description="How many copies run")
+    needs: tuple[str, ...] = Field(default=(), description="Services that must be ready before it starts")
+    ready: Ready | None = Field(default=None, description="When it counts as ready; without it, once it is started")
+    restart: Restart | None = Field(
+        default=None, description="What brings it back when it dies; without it, nothing does"
+    )
+    stop_within_ns: DurationNs = Field(
+        default=5_000_000_000, alias="stop_within", description="From SIGTERM to SIGKILL at the end"
+    )
+    probe: Hello | None = Field(default=None, description="A question that a working replica answers")
     offers: Offers = Field(default_factory=Offers, description="What it offers to those who judge it")
 
 
 class Link(Frozen):
     """A directed connection that faults can act on; it gets relays of its own."""
 
-    from_service: str | None = Field(None, alias="from", description="The service that connects; left out: the bots")
+    from_service: str | None = Field(
+        default=None, alias="from", description="The service that connects; left out: the bots"
+    )
     to: str = Field(description="The service it leads to")
-    port: str | None = Field(None, description="Its port; the first one if left out")
+    port: str | None = Field(default=None, description="Its port; the first one if left out")
 
 
 class Target(Frozen):
     """What is tested."""
 
-    driver: Literal["process"] = Field("process", description="What runs the services: `process` on this machine")
-    services: dict[str, Service] = Field(min_length=1, description="The programs of the deployment, by name")
-    links: dict[str, Link] = Field(default_factory=dict, description="The connections that faults can act on, by name")
+    driver: Literal["process"] = Field(
+        default="process", description="What runs the services: `process` on this machine"
+    )
+    services: dict[Name, Service] = Field(min_length=1, description="The programs of the deployment, by name")
+    links: dict[Name, Link] = Field(default_factory=dict, description="The connections that faults can act on, by name")
 
 
 class Cohort(Frozen):
     """A named share of the bots, each with relays of its own on the bots' link."""
 
     share: Share = Field(description="Its share of all bots")
-    latency_ns: DurationNs = Field(0, alias="latency", description="One-way delay that its answers always have")
-    jitter_ns: DurationNs = Field(0, alias="jitter", description="Spread of that delay")
+    latency_ns: DurationNs = Field(default=0, alias="latency", description="One-way delay that its answers always have")
+    jitter_ns: DurationNs = Field(default=0, alias="jitter", description="Spread of that delay")
     bandwidth_bytes_per_s: BytesPerS | None = Field(
-        None, alias="bandwidth", description="What its link carries at most"
+        default=None, alias="bandwidth", description="What its link carries at most"
     )
 
 
@@ -146,7 +157,7 @@ class Stage(Frozen):
 
     at_ns: DurationNs = Field(alias="at", description="When, counted from the start of the load")
     users: int = Field(ge=0, le=1_000_000, description="How many users there are afterwards")
-    over_ns: DurationNs = Field(0, alias="over", description="How long the change takes")
+    over_ns: DurationNs = Field(default=0, alias="over", description="How long the change takes")
 
 
 class Swarm(Frozen):
@@ -154,16 +165,18 @@ class Swarm(Frozen):
 
     bots: str = Field(description="`path.py:Class` (or `path.py` for all its User classes), relative to this file")
     users: int = Field(ge=1, le=1_000_000, description="How many")
-    ramp_ns: DurationNs = Field(0, alias="ramp", description="How long it takes to bring them up")
-    stages: tuple[Stage, ...] = Field((), description="Later changes of their number")
-    through: str | None = Field(None, description="The link they use; left out: the only one that starts at the bots")
-    cohorts: dict[str, Cohort] = Field(default_factory=dict, description="Named shares; left out: one cohort, `all`")
-    rate_per_s: RatePerS | None = Field(
-        None, alias="rate", description="Operations a second of each bot, where the bots pace themselves"
+    ramp_ns: DurationNs = Field(default=0, alias="ramp", description="How long it takes to bring them up")
+    stages: tuple[Stage, ...] = Field(default=(), description="Later changes of their number")
+    through: str | None = Field(
+        default=None, description="The link they use; left out: the only one that starts at the bots"
     )
-    workers: int = Field(1, ge=1, le=64, description="How many processes generate the load")
+    cohorts: dict[Name, Cohort] = Field(default_factory=dict, description="Named shares; left out: one cohort, `all`")
+    rate_per_s: RatePerS | None = Field(
+        default=None, alias="rate", description="Operations a second of each bot, where the bots pace themselves"
+    )
+    workers: int = Field(default=1, ge=1, le=64, description="How many processes generate the load")
     audit_within_ns: DurationNs = Field(
-        10_000_000_000,
+        default=10_000_000_000,
         alias="audit_within",
         description="After the load, how long bots may take to read back what they were promised",
     )
@@ -173,10 +186,10 @@ class Swarm(Frozen):
 class Probe(Frozen):
     """One question at a fixed cadence, through the relay and beside it: the ruler that recovery is measured with."""
 
-    through: str | None = Field(None, description="The link it uses; left out: the bots' link")
-    every_ns: DurationNs = Field(50_000_000, alias="every", description="The cadence")
+    through: str | None = Field(default=None, description="The link it uses; left out: the bots' link")
+    every_ns: DurationNs = Field(default=50_000_000, alias="every", description="The cadence")
     timeout_ns: DurationNs = Field(
-        1_000_000_000, alias="timeout", description="No answer for so long counts as an outage"
+        default=1_000_000_000, alias="timeout", description="No answer for so long counts as an outage"
     )
 
 
@@ -184,7 +197,7 @@ class TimelineItem(Frozen):
     """One fault of the timeline. `params` holds the fault's own keys, validated by its kind."""
 
     at_ns: DurationNs = Field(alias="at", description="When, counted from the end of the baseline")
-    for_ns: DurationNs | None = Field(None, alias="for", description="How long until it is healed")
+    for_ns: DurationNs | None = Field(default=None, alias="for", description="How long until it is healed")
     fault: str = Field(description="The kind of fault: see `chaosctl faults`")
     on: str = Field(description="What it acts on: a link, `link/cohort`, a service, or one replica as `service[0]`")
     params: dict[str, Any] = Field(default_factory=dict, exclude=True)
@@ -193,15 +206,17 @@ class TimelineItem(Frozen):
 class Experiment(Frozen):
     """One experiment: a hypothesis about a target, the load, the faults, the objectives."""
 
-    version: Literal[1] = Field(1, description="The version of this format")
+    version: Literal[1] = Field(default=1, description="The version of this format")
     name: str = Field(pattern=NAME, description="Lower-case words joined by dashes")
     hypothesis: str = Field(description="What should hold, in a sentence")
-    target: Target
-    swarm: Swarm
-    probe: Probe = Field(default_factory=Probe)
+    target: Target = Field(description="What is tested: its services, and the links that faults act on")
+    swarm: Swarm = Field(description="The load: simulated users, their number, where they come from")
+    probe: Probe = Field(default_factory=Probe, description="How recovery is measured")
     baseline_ns: DurationNs = Field(
-        5_000_000_000, alias="baseline", description="Load without faults, after the ramp: it says what normal is"
+        default=5_000_000_000,
+        alias="baseline",
+        description="Load without faults, after the ramp: it says what normal is",
     )
-    timeline: tuple[TimelineItem, ...] = Field((), description="The faults")
+    timeline: tuple[TimelineItem, ...] = Field(default=(), description="The faults")
     duration_ns: DurationNs = Field(alias="duration", description="How long the load goes on after the baseline")
     objectives: dict[str, Any] = Field(default_factory=dict, description="What must hold: see the README")

@@ -1,0 +1,155 @@
+"""Plain data against a model: either the instance, or what is wrong with each key, in words and with the mend."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from chaosctl.experiment.complaints import Complaint, Path, dotted, mend
+from chaosctl.experiment.model import NAME
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# Pydantic's error types (docs.pydantic.dev, "Validation Errors") -> what is expected instead.
+_EXPECTED = {
+    "string_type": "text; put it in quotes",
+    "int_type": "a whole number, such as 5",
+    "int_parsing": "a whole number, such as 5",
+    "int_from_float": "a whole number, such as 5",
+    "float_type": "a number, such as 1.5",
+    "float_parsing": "a number, such as 1.5",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "tuple_type": "a list; write [a, b]",
+    "list_type": "a list; write [a, b]",
+    "set_type": "a list; write [a, b]",
+    "frozen_set_type": "a list; write [a, b]",
+    "dict_type": "a mapping; write `key: value` lines below it",
+    "model_type": "a mapping; write `key: value` lines below it",
+    "model_attributes_type": "a mapping; write `key: value` lines below it",
+}
+_BOUNDS = {
+    "greater_than": ("gt", "more than {}"),
+    "greater_than_equal": ("ge", "at least {}"),
+    "less_than": ("lt", "less than {}"),
+    "less_than_equal": ("le", "at most {}"),
+}
+
+
+def validate(
+    model: type[Model], data: Any, path: Path, also_known: Iterable[str] = ()
+) -> tuple[Model | None, tuple[Complaint, ...]]:
+    """Return the instance, or None and every complaint, with paths below `path`.
+
+    `also_known` are keys that may stand beside the model's own, for suggestions only.
+    """
+    try:
+        # A short form is turned into attribute names by the model itself; what people write has YAML names only.
+        written = isinstance(data, Mapping)
+        instance = model.model_validate(data, by_alias=True, by_name=not written)
+    except ValidationError as error:
+        return None, _complaints(model, data, path, error.errors(include_url=False), tuple(also_known))
+    return instance, ()
+
+
+def _complaints(
+    model: type[BaseModel], data: Any, path: Path, errors: list[ErrorDetails], also_known: tuple[str, ...]
+) -> tuple[Complaint, ...]:
+    found: dict[tuple[Path, str], Complaint] = {}
+    for error in errors:
+        loc = error["loc"]
+        place = _existing(data, loc)
+        key = next((part for part in reversed(loc) if isinstance(part, str)), "")
+        if error["type"] == "missing":
+            complaint = Complaint(path + place, _missing(model, path + place, loc))
+        elif error["type"] == "extra_forbidden":
+            known = (*_keys(_model_at(model, loc[:-1])), *(also_known if len(loc) == 1 else ()))
+            text = f"unknown key '{key}'; {mend(key, known, 'nothing can be set here')}"
+            complaint = Complaint(path + place, text, at_key=True)
+        elif loc and loc[-1] == "[key]":
+            complaint = Complaint(path + loc[:-1], f"'{loc[-2]}' is no name; {_NAME_MEND}", at_key=True)
+        else:
+            complaint = Complaint(path + place, _wrong_value(error))
+        # Each arm of a union reports for itself; the first says it, unless the arms look at different keys.
+        in_union = place != loc and error["type"] != "missing"
+        found.setdefault((complaint.path, "" if in_union else complaint.text), complaint)
+    return tuple(found.values())
+
+
+_NAME_MEND = "write lower-case letters, digits and dashes, beginning with a letter, at most 63"
+
+
+def _existing(data: Any, loc: Path) -> Path:
+    """Return the part of `loc` that stands in the data: pydantic also puts the arms of unions into it."""
+    place: list[str | int] = []
+    for part in loc:
+        in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if in_list or (isinstance(data, Mapping) and part in data):
+            data = data[part]
+            place.append(part)
+    return tuple(place)
+
+
+def _missing(model: type[BaseModel], path: Path, loc: Path) -> str:
+    owner = _model_at(model, loc[:-1])
+    name = str(loc[-1])
+    description = next(
+        (field.description for key, field in owner.model_fields.items() if (field.alias or key) == name), None
+    )
+    where = f" in {dotted(path)}" if path else ""
+    return f"'{name}' is missing{where}; add `{name}: ...`{f' ({description})' if description else ''}"
+
+
+def _wrong_value(error: ErrorDetails) -> str:
+    kind, context, value = error["type"], error.get("ctx", {}), error["input"]
+    shown = "nothing" if value is None else f"'{value}'" if isinstance(value, (str, int, float)) else "this"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        return f"{shown} is out of bounds; write {words.format(context[name])}"
+    if kind in ("literal_error", "enum"):
+        known = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
+        return f"{shown} is not known here; {mend(str(value), known, 'leave it out')}"
+    if kind in ("too_short", "too_long"):
+        words = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return f"has {context['actual_length']} items; write {words}"
+    if kind == "string_pattern_mismatch":
+        return f"{shown} does not fit; {_NAME_MEND if context['pattern'] == NAME else 'write ' + context['pattern']}"
+    if value is None:
+        return f"has no value; write {_EXPECTED.get(kind, 'one')}, or leave the key out"
+    expected = _EXPECTED.get(kind)
+    return f"{shown} is not {expected}" if expected and ";" in expected else _fallback(shown, expected, error["msg"])
+
+
+def _fallback(shown: str, expected: str | None, message: str) -> str:
+    if expected:
+        return f"{shown} is not {expected.split(',')[0]}; write {expected}"
+    return f"{shown} is refused ({message}); `chaosctl schema` says what can stand here"
+
+
+def _keys(model: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(field.alias or name for name, field in model.model_fields.items())
+
+
+def _model_at(model: type[BaseModel], loc: Path) -> type[BaseModel]:
+    """Return the model that `loc` leads to, going through lists, mappings and unions."""
+    at = model
+    for part in loc:
+        field = next((field for name, field in at.model_fields.items() if (field.alias or name) == part), None)
+        if field is not None:
+            at = next(_models_in(field.annotation), at)
+    return at
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Union, types.UnionType, Annotated, tuple, list, dict):
+        for argument in get_args(annotation):
+            yield from _models_in(argument)
