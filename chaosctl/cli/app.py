@@ -11,7 +11,7 @@ from chaosctl.cli import doctor, faults, init, plan, report, restore, run, runs,
 
 app = typer.Typer(
     name="chaosctl",
-    help="Load, faults and proof in one file and one command: does your real-time server recover, roll back and replay?",
+    help="Load, faults and proof in one file and one command, for stateful, real-time servers.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

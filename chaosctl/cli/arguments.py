@@ -19,7 +19,7 @@ RunFolder = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Set a value of the file: --set swarm.users=500. May be given again.", metavar="PATH=VALUE"),
+    typer.Option("--set", help="Set a value: --set swarm.users=500. May be given again.", metavar="PATH=VALUE"),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="The number that every random choice follows from.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print data for a program instead of text for a person.")]

@@ -55,17 +55,18 @@ def command(as_json: AsJson = False) -> None:
 
 
 def _python() -> Fact:
-    version = platform.python_version()
-    if sys.version_info >= (3, 11):
-        return Fact("Python", "ok", version)
-    return Fact("Python", "lacking", version, "chaosctl needs 3.11 or later", "install a newer Python")
+    return Fact("Python", "ok", f"{platform.python_version()}, {sys.executable}")
 
 
 def _system() -> Fact:
     if sys.platform == "linux":
         return Fact("system", "ok", f"{platform.system()} {platform.release()}")
     return Fact(
-        "system", "lacking", platform.system(), "epoll, /proc and subreapers are needed", "run it on Linux or in a container"
+        "system",
+        "lacking",
+        platform.system(),
+        "epoll, /proc and subreapers are needed",
+        "run it on Linux or in a container",
     )
 
 
@@ -74,7 +75,11 @@ def _cores() -> Fact:
     if usable >= 2:
         return Fact("cores", "ok", f"{usable} usable")
     return Fact(
-        "cores", "optional", "1 usable", "load and target disturb each other; timings are wider", "give it two or more cores"
+        "cores",
+        "optional",
+        "1 usable",
+        "load and target disturb each other; timings are wider",
+        "give it two or more cores",
     )
 
 
@@ -82,7 +87,9 @@ def _open_files() -> Fact:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= COMFORTABLE_OPEN_FILES:
         return Fact("open files", "ok", f"{soft} (limit {hard})")
-    return Fact("open files", "optional", f"{soft} (limit {hard})", f"about {soft // 3} bots at most", "ulimit -n 65536")
+    return Fact(
+        "open files", "optional", f"{soft} (limit {hard})", f"about {soft // 3} bots at most", "ulimit -n 65536"
+    )
 
 
 def _clock() -> Fact:
@@ -140,9 +147,11 @@ def _cgroup() -> Fact:
 
 
 def _netem() -> Fact:
-    found = subprocess.run(
-        ["modprobe", "--dry-run", "sch_netem"], capture_output=True, timeout=PROBE_BOUND_S, check=False
-    ) if shutil.which("modprobe") else None
+    found = (
+        subprocess.run(["modprobe", "--dry-run", "sch_netem"], capture_output=True, timeout=PROBE_BOUND_S, check=False)
+        if shutil.which("modprobe")
+        else None
+    )
     if found is not None and found.returncode == 0:
         return Fact("kernel netem", "ok", "sch_netem can be loaded")
     return Fact(

@@ -49,7 +49,10 @@ def command(
             for field_name, field in kind.params.model_fields.items():
                 typer.echo(f"      {field.alias or field_name:<12} {field.description or ''}")
             if kind.lasting != "never":
-                typer.echo(f"      {'for':<12} How long until it is healed" + (" (may be left out)" if kind.lasting == "optional" else ""))
+                typer.echo(
+                    f"      {'for':<12} How long until it is healed"
+                    + (" (may be left out)" if kind.lasting == "optional" else "")
+                )
             typer.echo(f"      e.g. {kind.example}")
         if of_place:
             typer.echo("")

@@ -20,7 +20,7 @@ class View(Protocol):
 
 
 class Journalist:
-    """The one way from the runner to events.jsonl. `on_refused` is called once, with the sentence, if it cannot write."""
+    """The one way from the runner to events.jsonl. `on_refused` is called once if it cannot write."""
 
     def __init__(self, events: EventWriter, view: View, on_refused: Callable[[str], None]) -> None:
         self._events = events

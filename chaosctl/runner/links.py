@@ -107,8 +107,13 @@ def place_of(planned: PlannedFault, target: Target, proxies: Sequence[LinkProxy]
         chosen = tuple(p for p in proxies if p.planned.link == link and cohort in ("", p.planned.cohort))
         first = chosen[0].planned
         usual = {p.name: (p.planned.latency_ns, p.planned.jitter_ns) for p in chosen}
-        return Place(planned.on, chosen, hello=hello_for(target, first.to_service, first.to_port), held=held,
-                     usual_delays_ns=usual)
+        return Place(
+            planned.on,
+            chosen,
+            hello=hello_for(target, first.to_service, first.to_port),
+            held=held,
+            usual_delays_ns=usual,
+        )
     service, _, index = planned.on.rstrip("]").partition("[")
     indexes = [int(index)] if index else list(range(target.services[service].replicas))
     processes = tuple(driver.process(service, i) for i in indexes)

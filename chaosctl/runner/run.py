@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,12 @@ from chaosctl.faults.contract import Fault
 from chaosctl.plan.model import Plan
 from chaosctl.probe.launcher import ProbeProcess
 from chaosctl.recording.writer import RunWriter
-from chaosctl.relay.toxiproxy import ToxiproxyRelay
 from chaosctl.runner.aftermath import Aftermath
 from chaosctl.runner.children import child_environment, probe_config, start_relay, swarm_config
 from chaosctl.runner.journalist import Journalist, View
-from chaosctl.runner.links import LinkProxy, cohort_addresses, link_addresses, open_links, place_of
+from chaosctl.runner.links import link_addresses, open_links, place_of
 from chaosctl.runner.stopping import EndedEarlyError, Stop, signals_stop
 from chaosctl.runner.timeline import Stage, Timeline
-from chaosctl.safety import runs
 from chaosctl.safety.journal import UndoJournal
 from chaosctl.safety.keeper_client import Keeper
 from chaosctl.safety.label import end_processes
@@ -127,15 +125,14 @@ class Run:
         replicas = self._driver.allocate()
         self._relay = start_relay(self._options, self._plan.seed, self._folder / "logs" / "relay.log", self._environ)
         self._on_end("relay", self._relay.close)
-        info = self._relay.info
-        self._record("relay", kind=info.kind, version=info.version, api_url=info.api_url, started_by_us=info.started_by_us)
+        self._record("relay", **asdict(self._relay.info))
         self._links = open_links(self._plan, replicas, self._relay, self._options.run_id)
         self._start_everything(replicas)
 
     def _start_everything(self, replicas: tuple[Replica, ...]) -> None:
         # Locust takes seconds to import, so the swarm gets ready while the services do.
         self._swarm = Swarm(
-            swarm_config(self._loaded, self._plan, self._options, self._folder, self._origin_ns, self._bots_addresses()),
+            swarm_config(self._loaded, self._plan, self._options.run_id, self._links, self._folder, self._origin_ns),
             on_message=self._on_child("swarm"),
             env=self._environ,
             log_path=self._folder / "logs" / "swarm.log",
@@ -159,9 +156,6 @@ class Run:
         )
         self._on_end("probe", self._probe.stop)
         self._probe.start()
-
-    def _bots_addresses(self) -> Mapping[str, tuple[str, ...]]:
-        return cohort_addresses(self._links, self._plan.bots_link)
 
     # The load and the faults.
 
@@ -202,7 +196,9 @@ class Run:
         self._stop.check()
         self._phase("audit")
         self._swarm.audit(within_s=self._loaded.experiment.swarm.audit_within_ns / 1e9)
-        aftermath = Aftermath(self._loaded, self._plan, self._driver, self._folder, self._environ, self._record, self._stop)
+        aftermath = Aftermath(
+            self._loaded, self._plan, self._driver, self._folder, self._environ, self._record, self._stop
+        )
         aftermath.compare_digests_over_a_kill()
         self._stop.check()
         self._probe.stop()

@@ -50,22 +50,25 @@ class UndoJournal:
         """Put the actions on disk and return their number. Raises RecordingError; then nothing may be applied."""
         with self._lock:
             seq = self._next_seq
-            self._append({"seq": seq, "fault": fault_id, "actions": [to_json(action) for action in actions]})
+            self._append({"seq": seq, "fault": fault_id, "actions": [to_json(action) for action in actions]}, True)
             self._next_seq += 1
         return seq
 
     def done(self, seq: int) -> None:
-        """Note that the entry is undone. Raises RecordingError. Losing this line only means undoing it twice."""
+        """Note that the entry is undone. Raises RecordingError.
+
+        Losing this line only means undoing it twice, so it is not waited for: the next step of the clock may be due.
+        """
         with self._lock:
-            self._append({"done": seq})
+            self._append({"done": seq}, durable=False)
 
     def pending(self) -> tuple[Entry, ...]:
         """Return the entries that are not yet undone, oldest first, as they are on disk."""
         return pending(self.path)
 
-    def _append(self, record: dict[str, Any]) -> None:
+    def _append(self, record: dict[str, Any], durable: bool) -> None:
         try:
-            append_line(self.path, json.dumps(record), durable=self._durable)
+            append_line(self.path, json.dumps(record), durable=durable and self._durable)
         except OSError as error:
             raise RecordingError(
                 f"the undo journal {self.path} cannot be written ({error.strerror}), so no fault is applied; "
