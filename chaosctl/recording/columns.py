@@ -162,7 +162,7 @@ def _row(raw: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(said, dict):
         return None
-    row = {field.name: said.get(field.name) for field in _HISTORY_SCHEMA}
+    row: dict[str, Any] = {field.name: said.get(field.name) for field in _HISTORY_SCHEMA}
     texts = all(isinstance(row[name], str) for name in ("mark", "f", "key"))
     optional = all(isinstance(row[name], str | None) for name in ("bot", "value"))
     numbers = all(type(row[name]) is int and abs(row[name]) < 1 << 63 for name in ("at_ns", "id"))
