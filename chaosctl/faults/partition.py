@@ -1,0 +1,135 @@
+"""Partition: a link is cut. How it is cut decides what the two ends notice, so the experiment says which way.
+
+- `blackhole`: bytes wait, connections stay. Like a cable that is out: TCP rides it out, or somebody's timeout ends it.
+- `refuse`: open connections are cut, new ones are refused. Like a process that is gone from its port.
+- `reset`: open connections are cut, new ones are reset at the first byte. Like a firewall that forgot its state.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from chaosctl.exchange import Exchange, exchange
+from chaosctl.experiment.kinds import FaultKind, Params
+from chaosctl.experiment.model import Hello
+from chaosctl.faults.asking import DIRECT_S, join_looks
+from chaosctl.faults.contract import Applied, NowNs, Place, Proof, ProxyControl
+from chaosctl.faults.toxics import STREAMS, Direction, add_toxics, undo_toxics
+from chaosctl.safety.undo import HttpUndo, Undo
+
+NS_PER_S = 1_000_000_000
+# Rate 0 holds bytes back and gives them out when it is removed (Toxiproxy 2.12, toxics/bandwidth.go); the `timeout`
+# toxic, which its users take for this, throws them away and closes the connections.
+STALL = {"rate": 0}
+BOTH = STREAMS["both"]
+SILENT_S = 0.6
+LONGEST_LOOK_S = 1.4
+# Says nothing and expects nothing: a bare connection.
+NOTHING = Hello(send="", expect="", http=None, port=None)
+BARE_S = 0.3
+
+
+class PartitionParams(Params):
+    """Which way it is cut."""
+
+    mode: Literal["blackhole", "refuse", "reset"] = Field("blackhole", description="What the two ends notice")
+    direction: Direction = Field(
+        "both", description="With blackhole: down, what the server sends is lost; up, what it is sent; both"
+    )
+
+    @model_validator(mode="after")
+    def _both_ways(self) -> PartitionParams:
+        if self.mode != "blackhole" and self.direction != "both":
+            raise ValueError(f"{self.mode} ends whole connections; leave out direction, or write mode: blackhole")
+        return self
+
+
+class Partition:
+    """A stall on each stream, a shut listener, or a reset at the first byte."""
+
+    kind = FaultKind(
+        name="partition",
+        acts_on="link",
+        params=PartitionParams,
+        lasting="always",
+        dimension="partition",
+        summary="The link is cut: `blackhole` (silence), `refuse` or `reset`",
+        example="{ at: 24s, for: 4s, fault: partition, on: world-ledger, mode: blackhole }",
+    )
+
+    def prepare(self, fault_id: str, place: Place, params: PartitionParams) -> tuple[Undo, ...]:
+        """Return the removal of its toxics, and for what shuts the listener, its opening."""
+        opened = tuple(HttpUndo("PATCH", proxy.api_url, {"enabled": True}) for proxy in place.proxies)
+        if params.mode == "refuse":
+            return opened
+        stalls = undo_toxics(fault_id, place, STREAMS[params.direction])
+        return stalls if params.mode == "blackhole" else stalls + opened
+
+    def inject(self, fault_id: str, place: Place, params: PartitionParams, now_ns: NowNs) -> Applied:
+        """Cut. Raises RelayError."""
+        if params.mode == "blackhole":
+            return add_toxics(fault_id, place, STREAMS[params.direction], "bandwidth", STALL, now_ns)
+        called_ns = now_ns()
+        if params.mode == "reset":
+            add_toxics(fault_id, place, BOTH, "reset_peer", {"timeout": 0}, now_ns)
+        for proxy in place.proxies:
+            proxy.set_enabled(False)
+            if params.mode == "reset":
+                # reset_peer leaves idle connections alone; shutting the listener for a moment cuts them.
+                proxy.set_enabled(True)
+        return Applied(called_ns, now_ns(), tuple(proxy.name for proxy in place.proxies))
+
+    def prove(self, fault_id: str, place: Place, params: PartitionParams, applied: Applied) -> Proof:
+        """Ask through the relay and directly: here silence, a refusal or a reset, there an answer."""
+        return join_looks(place, lambda proxy: _look_cut(place, proxy, params))
+
+    def restore(self, fault_id: str, place: Place, params: PartitionParams) -> None:
+        """Do nothing: the undo is all."""
+
+    def prove_healed(self, fault_id: str, place: Place, params: PartitionParams) -> Proof:
+        """Ask through the relay: it answers."""
+        return join_looks(place, lambda proxy: _look_whole(place, proxy))
+
+
+def _look_cut(place: Place, proxy: ProxyControl, params: PartitionParams) -> Proof:
+    hello = place.hello or NOTHING
+    direct = exchange(proxy.upstream, hello, DIRECT_S if place.hello else BARE_S)
+    through = exchange(proxy.listen, hello, _patience_s(place, proxy, direct))
+    return judge_cut(params, through, direct, place)
+
+
+def _patience_s(place: Place, proxy: ProxyControl, direct: Exchange) -> float:
+    """Return how long no answer has to last to be called silence: longer than an answer usually takes."""
+    usual_ns = sum(place.usual_delays_ns.get(proxy.name, ())) + 4 * (direct.end_ns - direct.sent_ns)
+    return min(LONGEST_LOOK_S, SILENT_S + usual_ns / NS_PER_S) if place.hello else BARE_S
+
+
+def judge_cut(params: PartitionParams, through: Exchange, direct: Exchange, place: Place) -> Proof:
+    """Return whether what the two ways met is this cut. Refused or reset is plain; silence or an end of file could be
+    the service's own, unless it answers directly."""
+    text = f"through the relay: {through.outcome}, directly: {direct.outcome}"
+    plain = {"refuse": "refused", "reset": "reset", "blackhole": None}[params.mode]
+    if through.outcome == plain:
+        return Proof(True, text)
+    if place.hello is None:
+        return Proof(False, f"not told by a bare connection; declare `probe:` for the service that {place.on} leads to")
+    if direct.outcome != "answered":
+        return Proof(False, f"{text}: the service itself does not answer")
+    return Proof({"refuse": None, "reset": "closed", "blackhole": "silent"}[params.mode] == through.outcome, text)
+
+
+def _look_whole(place: Place, proxy: ProxyControl) -> Proof:
+    if place.hello is None:
+        through = exchange(proxy.listen, NOTHING, BARE_S)
+        taken = through.outcome in ("silent", "answered")
+        return Proof(taken, f"a connection through the relay was {'accepted' if taken else through.outcome}")
+    through = exchange(proxy.listen, place.hello, LONGEST_LOOK_S)
+    if through.outcome == "answered":
+        return Proof(True, "the question is answered through the relay")
+    direct = exchange(proxy.upstream, place.hello, DIRECT_S)
+    return Proof(False, f"through the relay: {through.outcome}, directly: {direct.outcome}")
+
+
+FAULT = Partition()
