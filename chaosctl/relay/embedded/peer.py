@@ -1,0 +1,79 @@
+"""One of the two sockets of a connection, and what the loop watches on it."""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from typing import Protocol
+
+from chaosctl.relay.embedded.loop import Loop
+
+IN, OUT = select.EPOLLIN, select.EPOLLOUT
+_GONE = select.EPOLLERR | select.EPOLLHUP
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for 0 s
+
+
+class Outgoing(Protocol):
+    """The pipe that a socket feeds."""
+
+    def pump(self) -> None:
+        """Read from the socket once."""
+        ...
+
+
+class Incoming(Protocol):
+    """The pipe that ends at a socket."""
+
+    def flush(self) -> None:
+        """Write to the socket what could not be written before."""
+        ...
+
+
+class Peer:
+    """A socket with the pipe that it feeds (`outgoing`) and the one that feeds it (`incoming`)."""
+
+    __slots__ = ("_loop", "_mask", "fd", "incoming", "outgoing", "sock")
+
+    outgoing: Outgoing
+    incoming: Incoming
+
+    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = sock
+        self.fd = sock.fileno()
+        self._mask = 0
+        self._loop = loop
+
+    def want(self, events: int) -> None:
+        """Watch for these events as well."""
+        if self._mask | events != self._mask:
+            self._mask |= events
+            self._loop.watch(self.fd, self._mask, self.on_event)
+
+    def unwant(self, events: int) -> None:
+        """Watch for these events no more. A socket that nothing is wanted of is not watched at all, since the kernel
+        reports a hang-up unasked, over and over."""
+        if self._mask & events:
+            self._mask &= ~events
+            if self._mask:
+                self._loop.watch(self.fd, self._mask, self.on_event)
+            else:
+                self._loop.unwatch(self.fd)
+
+    def on_event(self, events: int) -> None:
+        """Read, write, or both; a hang-up shows in whichever was wanted."""
+        if events == IN and self._mask & IN:
+            self.outgoing.pump()
+            return
+        if self._mask & OUT and events & (OUT | _GONE):
+            self.incoming.flush()
+        if self._mask & IN and events & (IN | _GONE):
+            self.outgoing.pump()
+
+    def close(self, *, reset: bool) -> None:
+        """Close the socket: with FIN, or with RST and without what is still unsent."""
+        self._mask = 0
+        if reset:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._loop.close_soon(self.sock)
