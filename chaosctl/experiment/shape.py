@@ -16,22 +16,24 @@ from chaosctl.experiment.model import NAME
 Model = TypeVar("Model", bound=BaseModel)
 
 # Pydantic's error types (docs.pydantic.dev, "Validation Errors") -> what is expected instead.
+_NUMBER, _TRUTH, _LIST = ("a whole number", "5"), ("true or false", "true or false"), ("a list", "[a, b]")
+_MAPPING = ("a mapping", "`key: value` lines below it")
 _EXPECTED = {
-    "string_type": "text; put it in quotes",
-    "int_type": "a whole number, such as 5",
-    "int_parsing": "a whole number, such as 5",
-    "int_from_float": "a whole number, such as 5",
-    "float_type": "a number, such as 1.5",
-    "float_parsing": "a number, such as 1.5",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "tuple_type": "a list; write [a, b]",
-    "list_type": "a list; write [a, b]",
-    "set_type": "a list; write [a, b]",
-    "frozen_set_type": "a list; write [a, b]",
-    "dict_type": "a mapping; write `key: value` lines below it",
-    "model_type": "a mapping; write `key: value` lines below it",
-    "model_attributes_type": "a mapping; write `key: value` lines below it",
+    "string_type": ("text", "it in quotes"),
+    "int_type": _NUMBER,
+    "int_parsing": _NUMBER,
+    "int_from_float": _NUMBER,
+    "float_type": ("a number", "1.5"),
+    "float_parsing": ("a number", "1.5"),
+    "bool_type": _TRUTH,
+    "bool_parsing": _TRUTH,
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "set_type": _LIST,
+    "frozen_set_type": _LIST,
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
 }
 _BOUNDS = {
     "greater_than": ("gt", "more than {}"),
@@ -78,7 +80,10 @@ def _complaints(
         # Each arm of a union reports for itself; the first says it, unless the arms look at different keys.
         in_union = place != loc and error["type"] != "missing"
         found.setdefault((complaint.path, "" if in_union else complaint.text), complaint)
-    return tuple(found.values())
+    meant = {complaint.text.split("did you mean ")[-1] for complaint in found.values() if complaint.at_key}
+    return tuple(
+        complaint for complaint in found.values() if f"{complaint.text.split(' is missing')[0]}?" not in meant
+    )
 
 
 _NAME_MEND = "write lower-case letters, digits and dashes, beginning with a letter, at most 63"
@@ -118,19 +123,15 @@ def _wrong_value(error: ErrorDetails) -> str:
         return f"{shown} is not known here; {mend(str(value), known, 'leave it out')}"
     if kind in ("too_short", "too_long"):
         words = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
-        return f"has {context['actual_length']} items; write {words}"
+        return f"there are {context['actual_length']} items; write {words}"
     if kind == "string_pattern_mismatch":
         return f"{shown} does not fit; {_NAME_MEND if context['pattern'] == NAME else 'write ' + context['pattern']}"
+    expected, example = _EXPECTED.get(kind, (None, "it"))
     if value is None:
-        return f"has no value; write {_EXPECTED.get(kind, 'one')}, or leave the key out"
-    expected = _EXPECTED.get(kind)
-    return f"{shown} is not {expected}" if expected and ";" in expected else _fallback(shown, expected, error["msg"])
-
-
-def _fallback(shown: str, expected: str | None, message: str) -> str:
+        return f"there is no value; write {expected or 'one'}, or leave the key out"
     if expected:
-        return f"{shown} is not {expected.split(',')[0]}; write {expected}"
-    return f"{shown} is refused ({message}); `chaosctl schema` says what can stand here"
+        return f"{shown} is not {expected}; write {example}"
+    return f"{shown} is refused ({error['msg']}); `chaosctl schema` says what can stand here"
 
 
 def _keys(model: type[BaseModel]) -> tuple[str, ...]:

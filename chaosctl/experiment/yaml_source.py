@@ -106,14 +106,18 @@ def to_plain(node: Node) -> Any:
 
 
 def locate(root: Node, path: TreePath, at_key: bool = False) -> Mark:
-    """Return where `path` stands, as far as it exists. A mapping's place is its key: its value begins a line later."""
+    """Return where `path` stands, as far as it exists.
+
+    The place of a mapping, and of a value that is left empty, is the key: what follows it begins a line later.
+    """
     node, mark = root, root.mark
     for depth, part in enumerate(path):
         last = depth == len(path) - 1
         if isinstance(node, MapNode) and isinstance(part, str) and part in node.entries:
             entry = node.entries[part]
             node = entry.value
-            mark = entry.key if isinstance(node, MapNode) or (last and at_key) else node.mark
+            empty = isinstance(node, ScalarNode) and node.plain and not node.text
+            mark = entry.key if isinstance(node, MapNode) or empty or (last and at_key) else node.mark
         elif isinstance(node, ListNode) and isinstance(part, int) and part < len(node.items):
             node = node.items[part]
             mark = node.mark
@@ -190,6 +194,8 @@ def _syntax_text(error: MarkedYAMLError) -> str:
         return f"{problem.removeprefix('found ')}; put the value in quotes"
     if "end of stream" in problem and "quoted" in str(error.context):
         return f"the quote opened in line {error.context_mark.line + 1} is never closed; close it"
+    if "but got '{'" in problem:
+        return "a '{' cannot stand here; inside [ ] and { }, put a text with ${...} in quotes"
     context = f" {error.context}" if error.context else ""
     return f"YAML syntax:{context} {problem}; check brackets, quotes and indentation"
 

@@ -1,0 +1,214 @@
+"""From a file to an `Experiment`, or to everything that is wrong with it, each thing with its place and its mend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from chaosctl.errors import ExperimentError, Problem
+from chaosctl.experiment import semantics
+from chaosctl.experiment.complaints import Complaint, mend
+from chaosctl.experiment.complaints import Path as TreePath
+from chaosctl.experiment.draft import Draft
+from chaosctl.experiment.extends import load_tree
+from chaosctl.experiment.fingerprint import fingerprint
+from chaosctl.experiment.interpolate import interpolate
+from chaosctl.experiment.kinds import FaultKinds, ObjectiveKinds, Params
+from chaosctl.experiment.model import Cohort, Experiment, Frozen, Link, Probe, Service, Swarm, Target, TimelineItem
+from chaosctl.experiment.overrides import apply_overrides
+from chaosctl.experiment.shape import validate
+from chaosctl.experiment.units import parse_duration_ns
+from chaosctl.experiment.yaml_source import Node, locate, to_plain
+
+_ITEM_KEYS = ("at", "for", "fault", "on")
+_Part = TypeVar("_Part", bound=Frozen)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An experiment and where it came from.
+
+    `source` is the file's text as read; `folder` is what its paths are relative to; `objectives` are the validated
+    parameters by name; `fault_params` are parallel to `experiment.timeline`; `fingerprint` is of the meaning.
+    """
+
+    experiment: Experiment
+    source: str
+    path: Path
+    folder: Path
+    objectives: Mapping[str, Params]
+    fault_params: tuple[Params, ...]
+    fingerprint: str
+
+
+def load_experiment(
+    path: Path,
+    faults: FaultKinds,
+    objectives: ObjectiveKinds,
+    *,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str],
+) -> Loaded:
+    """Return the experiment in `path`. Raises ExperimentError with every problem found."""
+    inherited, source = load_tree(path, environ)
+    overridden, not_set = apply_overrides(inherited, overrides)
+    root, not_filled = interpolate(overridden, environ)
+    parts = _Parts(to_plain(root), faults, objectives)
+    draft, experiment = parts.draft(), parts.experiment()
+    stages = (
+        (*not_set, *not_filled),
+        _placed(root, parts.complaints),
+        _placed(root, _missing_files(draft, path.parent)),
+        _placed(root, semantics.check(draft, faults, objectives)),
+    )
+    problems = _first_at_each_place(stages)
+    if problems or experiment is None:
+        raise ExperimentError(problems)
+    fault_params = tuple(params for params in parts.fault_params if params is not None)
+    judged = {name: params for name, params in draft.objectives.items() if params is not None}
+    mark = fingerprint(experiment, fault_params, judged)
+    return Loaded(experiment, source, path, path.parent.resolve(), judged, fault_params, mark)
+
+
+def _placed(root: Node, complaints: Iterable[Complaint]) -> tuple[Problem, ...]:
+    return tuple(locate(root, wrong.path, wrong.at_key).problem(wrong.text) for wrong in complaints)
+
+
+def _first_at_each_place(stages: Iterable[tuple[Problem, ...]]) -> tuple[Problem, ...]:
+    """Return the problems of all stages, without those that only follow from an earlier one at the same place."""
+    found: dict[Problem, None] = {}
+    for stage in stages:
+        taken = {(problem.file, problem.line, problem.column) for problem in found}
+        found |= {wrong: None for wrong in stage if (wrong.file, wrong.line, wrong.column) not in taken}
+    return tuple(found)
+
+
+def _missing_files(draft: Draft, folder: Path) -> Iterable[Complaint]:
+    """Yield what the experiment names in its folder that is not there."""
+    if draft.swarm is not None:
+        file, _, _ = draft.swarm.bots.partition(":")
+        if not (folder / file).is_file():
+            beside = sorted(near.name for near in (folder / file).parent.glob("*.py"))
+            hint = mend(Path(file).name, beside, f"paths are relative to {folder}/")
+            yield Complaint(("swarm", "bots"), f"there is no file '{folder / file}'; {hint}")
+    for name, service in draft.services.items():
+        if service is not None and not (folder / service.folder).is_dir():
+            text = f"there is no folder '{folder / service.folder}'; paths are relative to {folder}/"
+            yield Complaint(("target", "services", name, "folder"), text)
+
+
+class _Parts:
+    """Validates an experiment part by part, so that one wrong part hides nothing about the others."""
+
+    def __init__(self, plain: dict[str, Any], faults: FaultKinds, objectives: ObjectiveKinds) -> None:
+        self.complaints: list[Complaint] = []
+        self.fault_params: list[Params | None] = []
+        self._plain = plain
+        self._faults = faults
+        self._target = _mapping(plain.get("target"))
+        self._swarm = _mapping(plain.get("swarm"))
+        self._services = self._each(Service, self._target, ("target", "services"))
+        self._links = self._each(Link, self._target, ("target", "links"))
+        self._cohorts = self._each(Cohort, self._swarm, ("swarm", "cohorts"))
+        self._swarm_model = self._whole(Swarm, "swarm", cohorts=self._cohorts)
+        self._probe = self._whole(Probe, "probe") if "probe" in plain else Probe()
+        items = plain.get("timeline")
+        self._items = [self._item(index, item) for index, item in enumerate(items if isinstance(items, list) else ())]
+        self._objectives = {
+            name: self._objective(name, value, objectives) for name, value in _mapping(plain.get("objectives")).items()
+        }
+
+    def draft(self) -> Draft:
+        """Return the parts for the semantic checks."""
+        return Draft(
+            self._services,
+            self._links,
+            self._cohorts,
+            self._swarm_model,
+            self._probe,
+            tuple(self._items),
+            self._objectives,
+            _duration_ns(self._plain.get("baseline"), Experiment.model_fields["baseline_ns"].default),
+            _duration_ns(self._plain.get("duration"), None),
+        )
+
+    def experiment(self) -> Experiment | None:
+        """Return the whole; parts that are wrong in themselves, and reported, are left out of it."""
+        target = self._whole(Target, "target", services=self._services, links=self._links)
+        data = dict(self._plain)
+        if isinstance(data.get("target"), dict):
+            data["target"] = target or Target.model_construct()
+        if isinstance(data.get("swarm"), dict):
+            data["swarm"] = self._swarm_model or Swarm.model_construct()
+        if isinstance(data.get("probe"), dict):
+            data["probe"] = self._probe or Probe.model_construct()
+        if isinstance(data.get("timeline"), list):
+            data["timeline"] = tuple(item or TimelineItem.model_construct() for item in self._items)
+        experiment, wrong = validate(Experiment, data, ())
+        self.complaints += wrong
+        return experiment
+
+    def _each(self, model: type[_Part], owner: Mapping[str, Any], path: TreePath) -> dict[str, _Part | None]:
+        found: dict[str, _Part | None] = {}
+        for name, value in _mapping(owner.get(str(path[-1]))).items():
+            found[name], wrong = validate(model, value, (*path, name))
+            self.complaints += wrong
+        return found
+
+    def _whole(self, model: type[_Part], key: str, **checked: Mapping[str, Frozen | None]) -> _Part | None:
+        """Validate the mapping at `key`, whose parts `checked` have been validated and reported before."""
+        data = self._plain.get(key)
+        if not isinstance(data, dict):
+            return None
+        types: dict[str, type[Frozen]] = {"services": Service, "links": Link, "cohorts": Cohort}
+        for name, parts in checked.items():
+            if isinstance(data.get(name), dict):
+                filled = {part: value or types[name].model_construct() for part, value in parts.items()}
+                data = {**data, name: filled}
+        instance, wrong = validate(model, data, (key,))
+        self.complaints += wrong
+        return instance
+
+    def _item(self, index: int, item: Any) -> TimelineItem | None:
+        """Split one flat item into what all faults have and the kind's own keys, and validate both."""
+        path: TreePath = ("timeline", index)
+        own = {key: value for key, value in item.items() if key not in _ITEM_KEYS} if isinstance(item, dict) else {}
+        common = {key: item[key] for key in item if key in _ITEM_KEYS} if isinstance(item, dict) else item
+        checked, wrong = validate(TimelineItem, common, path)
+        kind_name = common.get("fault") if isinstance(common, dict) else None
+        params: Params | None = None
+        if isinstance(kind_name, str):
+            if kind := self._faults.get(kind_name):
+                params, wrong_own = validate(kind.params, own, path, _ITEM_KEYS)
+            else:
+                text = f"there is no fault '{kind_name}'; {mend(kind_name, self._faults, 'none is installed')}"
+                wrong_own = (Complaint((*path, "fault"), text),)
+            wrong = (*wrong, *wrong_own)
+        self.complaints += wrong
+        self.fault_params.append(params)
+        return None if checked is None or wrong else checked.model_copy(update={"params": own})
+
+    def _objective(self, name: str, value: Any, kinds: ObjectiveKinds) -> Params | None:
+        path: TreePath = ("objectives", name)
+        if name not in kinds:
+            text = f"there is no objective '{name}'; {mend(name, kinds, 'none is installed')}"
+            self.complaints.append(Complaint(path, text, at_key=True))
+            return None
+        params, wrong = validate(kinds[name].params, value, path)
+        self.complaints += wrong
+        return params
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _duration_ns(value: Any, default: int | None) -> int | None:
+    if value is None:
+        return default
+    try:
+        return parse_duration_ns(value)
+    except ValueError:
+        return None

@@ -1,0 +1,240 @@
+"""What must hold between the parts of an experiment, beyond the shape of each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+from chaosctl.experiment.complaints import Complaint, Path, mend
+from chaosctl.experiment.draft import Draft
+from chaosctl.experiment.kinds import FaultKind, FaultKinds, ObjectiveKinds
+from chaosctl.experiment.model import Offers, TimelineItem
+from chaosctl.experiment.places import ALL, On, choose_bots_link, parse_on
+from chaosctl.experiment.target_rules import check_target
+from chaosctl.experiment.units import format_duration
+
+
+def check(draft: Draft, faults: FaultKinds, objectives: ObjectiveKinds) -> tuple[Complaint, ...]:
+    """Return everything that contradicts itself or cannot be done or measured."""
+    return (
+        *check_target(draft),
+        *_bots_link(draft),
+        *_cohorts(draft),
+        *_stages(draft),
+        *_probe(draft),
+        *_times(draft),
+        *_timeline(draft, faults),
+        *_objectives(draft, objectives),
+    )
+
+
+def _bots_link(draft: Draft) -> Iterator[Complaint]:
+    if draft.swarm is None:
+        return
+    through, starting = draft.swarm.through, draft.starting_at_bots
+    if through is not None:
+        if through not in draft.links:
+            yield Complaint(("swarm", "through"), _unknown("link", through, draft.links))
+        elif draft.links[through] is not None and through not in starting:
+            text = f"the link '{through}' starts at a service; leave out its `from`, or use another link"
+            yield Complaint(("swarm", "through"), text)
+    elif len(starting) > 1:
+        text = f"{len(starting)} links start at the bots; add `through:` with one of {', '.join(starting)}"
+        yield Complaint(("swarm",), text)
+    elif not starting and None not in draft.links.values():
+        service = next(iter(draft.services), "SERVICE")
+        text = f"no link starts at the bots; add `bots-{service}: {{ to: {service} }}` to target.links"
+        yield Complaint(("target", "links") if draft.links else ("target",), text)
+
+
+def _cohorts(draft: Draft) -> Iterator[Complaint]:
+    cohorts = [cohort for cohort in draft.cohorts.values() if cohort is not None]
+    if not cohorts or len(cohorts) < len(draft.cohorts):
+        return
+    whole = sum(cohort.share for cohort in cohorts)
+    if abs(whole - 1) > 1e-6:
+        text = f"the shares of the cohorts sum to {whole * 100:.6g}%; make them sum to 100%"
+        yield Complaint(("swarm", "cohorts"), text)
+
+
+def _stages(draft: Draft) -> Iterator[Complaint]:
+    if draft.swarm is None:
+        return
+    free_ns, before = draft.swarm.ramp_ns, "the ramp"
+    for index, stage in enumerate(draft.swarm.stages):
+        path: Path = ("swarm", "stages", index, "at")
+        if stage.at_ns < free_ns:
+            text = f"begins at {format_duration(stage.at_ns)}, before {before} is over at {format_duration(free_ns)}"
+            yield Complaint(path, f"{text}; put the stages in order, without overlap")
+        if draft.baseline_ns is not None and draft.duration_ns is not None:
+            end_ns = draft.swarm.ramp_ns + draft.baseline_ns + draft.duration_ns
+            if stage.at_ns >= end_ns:
+                text = (
+                    f"begins at {format_duration(stage.at_ns)}, after the end of the load at {format_duration(end_ns)}"
+                )
+                yield Complaint(path, f"{text}; begin it earlier, or make `duration` longer")
+        free_ns, before = stage.at_ns + stage.over_ns, f"stage {index + 1}"
+
+
+def _probe(draft: Draft) -> Iterator[Complaint]:
+    if draft.probe is None:
+        return
+    if draft.probe.through is not None and draft.probe.through not in draft.links:
+        yield Complaint(("probe", "through"), _unknown("link", draft.probe.through, draft.links))
+    for key, value_ns in (("every", draft.probe.every_ns), ("timeout", draft.probe.timeout_ns)):
+        if value_ns == 0:
+            yield Complaint(("probe", key), f"'{key}' is 0; write a time, such as 50ms")
+
+
+def _times(draft: Draft) -> Iterator[Complaint]:
+    if draft.duration_ns == 0:
+        yield Complaint(("duration",), "the duration is 0; write how long the load goes on, such as 40s")
+
+
+@dataclass(frozen=True)
+class _Happening:
+    """One fault that is right in itself: where and when it acts. `end_ns` equals `start_ns` for a moment."""
+
+    index: int
+    item: TimelineItem
+    kind: FaultKind
+    on: On
+    start_ns: int
+    end_ns: int
+
+    def contradicts(self, other: _Happening) -> bool:
+        """Return whether both act in one dimension on one place at one time; `end_ns` itself is free again."""
+        if self.kind.dimension != other.kind.dimension or self.kind.acts_on != other.kind.acts_on:
+            return False
+        first, second = sorted((self, other), key=lambda happening: happening.start_ns)
+        together = second.start_ns < first.end_ns or second.start_ns == first.start_ns
+        return together and self.on.overlaps(other.on)
+
+
+def _timeline(draft: Draft, faults: FaultKinds) -> Iterator[Complaint]:
+    happenings = []
+    for index, item in enumerate(draft.items):
+        if item is None or item.fault not in faults:
+            continue
+        kind = faults[item.fault]
+        wrong = [*_lasting(index, item, kind), *_within_load(index, item, draft), *_place(index, item, kind, draft)]
+        yield from wrong
+        if not any(complaint.path[-1] == "on" for complaint in wrong):
+            end_ns = item.at_ns + (item.for_ns or 0)
+            happenings.append(_Happening(index, item, kind, parse_on(item.on), item.at_ns, end_ns))
+    for one, other in combinations(happenings, 2):
+        if one.contradicts(other):
+            text = (
+                f"{other.item.fault} on '{other.item.on}' acts while timeline[{one.index}] "
+                f"({one.item.fault} on '{one.item.on}') does; move one of them, or end it earlier"
+            )
+            yield Complaint(("timeline", other.index), text)
+
+
+def _lasting(index: int, item: TimelineItem, kind: FaultKind) -> Iterator[Complaint]:
+    path: Path = ("timeline", index, "for")
+    if kind.lasting == "always" and item.for_ns is None:
+        yield Complaint(path[:-1], f"{kind.name} lasts until it is healed; add `for:`, such as for: 4s")
+    elif kind.lasting == "never" and item.for_ns is not None:
+        yield Complaint(path, f"{kind.name} happens at one moment; leave `for` out", at_key=True)
+    elif item.for_ns == 0:
+        yield Complaint(path, "'for' is 0, so nothing would happen; write how long it lasts, such as 4s")
+
+
+def _within_load(index: int, item: TimelineItem, draft: Draft) -> Iterator[Complaint]:
+    if not draft.duration_ns:
+        return
+    end, heal_ns = format_duration(draft.duration_ns), item.at_ns + (item.for_ns or 0)
+    if item.at_ns >= draft.duration_ns:
+        text = f"starts at {format_duration(item.at_ns)}, when the load has ended (duration {end})"
+        yield Complaint(("timeline", index, "at"), f"{text}; start it earlier, or make `duration` longer")
+    elif heal_ns > draft.duration_ns:
+        text = f"heals at {format_duration(heal_ns)}, when the load has ended (duration {end})"
+        yield Complaint(("timeline", index, "for"), f"{text}; make it shorter, or `duration` longer")
+
+
+def _place(index: int, item: TimelineItem, kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
+    path: Path = ("timeline", index, "on")
+    try:
+        on = parse_on(item.on)
+    except ValueError as error:
+        yield Complaint(path, str(error))
+        return
+    wrong = _wrong_link(on, kind, draft) if kind.acts_on == "link" else _wrong_service(on, kind, draft)
+    if wrong:
+        yield Complaint(path, wrong)
+
+
+def _wrong_link(on: On, kind: FaultKind, draft: Draft) -> str | None:
+    if on.name in draft.services and on.name not in draft.links:
+        to_it = [name for name, link in draft.links.items() if link is not None and link.to == on.name]
+        return f"{kind.name} acts on a link, '{on.name}' is a service; {_one_of(to_it or list(draft.links))}"
+    if on.name not in draft.links:
+        return _unknown("link", on.name, draft.links)
+    if on.replica is not None:
+        return f"'{on.name}' is a link, which has no replicas; write '{on.name}', or '{on.name}/COHORT'"
+    if on.cohort is None or draft.swarm is None:
+        return None
+    if on.name != choose_bots_link(draft.starting_at_bots, draft.swarm.through):
+        return f"the bots do not use '{on.name}', so it has no cohorts; write '{on.name}'"
+    cohorts = draft.cohorts or {ALL: None}
+    return None if on.cohort in cohorts else _unknown("cohort", on.cohort, cohorts)
+
+
+def _wrong_service(on: On, kind: FaultKind, draft: Draft) -> str | None:
+    if on.name in draft.links and on.name not in draft.services:
+        link = draft.links[on.name]
+        ends = [end for end in (link.to, link.from_service) if end] if link else list(draft.services)
+        return f"{kind.name} acts on a service, '{on.name}' is a link; {_one_of(ends)}"
+    if on.name not in draft.services:
+        return _unknown("service", on.name, draft.services)
+    if on.cohort is not None:
+        return f"'{on.name}' is a service, which has no cohorts; write '{on.name}', or '{on.name}[0]'"
+    service = draft.services[on.name]
+    if service is not None and on.replica is not None and on.replica >= service.replicas:
+        last = service.replicas - 1
+        return f"'{on.name}' has {service.replicas} replicas, counted from 0; write at most '{on.name}[{last}]'"
+    return None
+
+
+def _objectives(draft: Draft, kinds: ObjectiveKinds) -> Iterator[Complaint]:
+    for name in draft.objectives:
+        for need in sorted(kinds[name].needs if name in kinds else ()):
+            wrong = _unmet(need, draft)
+            if wrong:
+                yield Complaint(("objectives", name), f"nothing measures {name}: {wrong}", at_key=True)
+
+
+def _unmet(need: str, draft: Draft) -> str | None:
+    """Return what is missing for `need` (see ObjectiveKind) and the mend, or None."""
+    if need == "faults":
+        return None if draft.items else "the timeline has no fault; add one to `timeline`"
+    if need == "probe":
+        return _no_probe(draft)
+    if need in Offers.model_fields:
+        services = draft.services.values()
+        if any(service is None or getattr(service.offers, need) is not None for service in services):
+            return None
+        return f"no service offers '{need}'; add `offers: {{ {need}: ... }}` to one"
+    return None  # history: only the bots know whether they write one
+
+
+def _no_probe(draft: Draft) -> str | None:
+    if draft.swarm is None or draft.probe is None:
+        return None
+    name = draft.probe.through or choose_bots_link(draft.starting_at_bots, draft.swarm.through)
+    link = draft.links.get(name) if name else None
+    service = draft.services.get(link.to) if link else None
+    if link is None or service is None or service.probe is not None:
+        return None
+    return f"the probe's link '{name}' leads to '{link.to}', which declares no `probe`; add `probe:` to that service"
+
+
+def _one_of(names: list[str]) -> str:
+    return f"write {' or '.join(names)}" if names else "add one to target.links"
+
+
+def _unknown(what: str, word: str, known: object) -> str:
+    names = [str(name) for name in known] if hasattr(known, "__iter__") else []
+    return f"there is no {what} '{word}'; {mend(word, names, f'add it to target.{what}s')}"
