@@ -1,0 +1,1 @@
+"""Stage 4, replay: feeding the target's input log to fresh copies and keeping the digests that they print."""

@@ -1,0 +1,266 @@
+"""Replays: a fresh copy of the target eats a recorded input log, several times over, and prints its digests.
+
+A fresh copy is a new process in a session of its own, with an empty state folder (`${state}`) of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from chaosctl.errors import ChaosctlError, RecordingError
+from chaosctl.experiment.interpolate import expand
+from chaosctl.experiment.model import Offers, Replay
+from chaosctl.experiment.units import format_duration
+from chaosctl.recording.digests import DigestRun, first_divergence, read_digests
+from chaosctl.replay.lines import TickLines
+from chaosctl.safety.exits import signal_name
+
+MOST_BYTES = 512 * 2**20
+STDERR_BYTES = 16 * 1024
+STDERR_LINES = 5
+CHUNK_BYTES = 65_536
+POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class ReplayRun:
+    """What came of one replay: its exit code (None: it did not start, or was killed), its ticks, what was wrong."""
+
+    name: str
+    code: int | None
+    ticks: int
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a service left for the replay, in the bundle; `missing` says what was offered and is not there."""
+
+    input_log: Path | None
+    digests: Path | None
+    missing: tuple[str, ...]
+
+
+def collect(
+    offers: Offers, *, service: str, index: int, values: Mapping[str, str], folder: Path, bundle: Path
+) -> Collected:
+    """Copy a service's input log to `inputs/<service>-<index>.log` and its digests to `digests/live.jsonl`.
+
+    `values` completes `${state}` and the like in the offered paths; relative ones start at `folder`. What is not there
+    is named in the result. Raises RecordingError when the bundle cannot be written.
+    """
+    missing: list[str] = []
+
+    def take(what: str, offered: str | None, to: Path) -> Path | None:
+        if offered is None:
+            return None
+        try:
+            source = folder / expand((offered,), values)[0]
+            if not source.is_file():
+                missing.append(f"{service}[{index}] offers {what} at {source}, and no file is there")
+                return None
+            return _copy(source, to)
+        except ChaosctlError as error:
+            if isinstance(error, RecordingError):
+                raise
+            missing.append(f"{service}[{index}] offers {what}: {error}")
+            return None
+
+    input_log = take("input_log", offers.input_log, bundle / "inputs" / f"{service}-{index}.log")
+    digests = take("digests", offers.digests, bundle / "digests" / "live.jsonl")
+    return Collected(input_log, digests, tuple(missing))
+
+
+def replay_all(
+    replay: Replay,
+    *,
+    runs: int,
+    input_log: Path,
+    bundle: Path,
+    folder: Path,
+    env: Mapping[str, str],
+    abort: threading.Event,
+    finished: Callable[[ReplayRun], None] = lambda run: None,
+) -> tuple[ReplayRun, ...]:
+    """Replay `runs` times into `digests/replay-<n>.jsonl`, telling `finished` of each.
+
+    Where those and `digests/live.jsonl` part, and the target can print states, it is replayed twice more for the
+    ticks around that one, into `digests/states-replay-1.jsonl` and `-2`. Raises RecordingError.
+    """
+    digests = bundle / "digests"
+    done: list[ReplayRun] = []
+
+    def one(name: str, states: tuple[int, int] | None) -> None:
+        out = digests / f"{name}.jsonl"
+        run = replay_once(
+            replay, name=name, input_log=input_log, out=out, folder=folder, env=env, states=states, abort=abort
+        )
+        done.append(run)
+        finished(run)
+
+    for n in range(1, runs + 1):
+        if not abort.is_set():
+            one(f"replay-{n}", None)
+    tick = first_difference([digests / "live.jsonl", *(digests / f"{run.name}.jsonl" for run in done)])
+    if tick is not None and replay.states is not None:
+        for n in (1, 2):
+            if not abort.is_set():
+                one(f"states-replay-{n}", (max(0, tick - 1), tick + 1))
+    return tuple(done)
+
+
+def first_difference(paths: Sequence[Path]) -> int | None:
+    """Return the first tick whose digest differs between any of these runs and the first one that is there.
+
+    That one run has more ticks than another gives no state to compare.
+    """
+    runs = [_digests(path) for path in paths if path.is_file()]
+    found = [first_divergence(runs[0], run) for run in runs[1:]]
+    return min((one.tick for one in found if one is not None and one.what == "digest"), default=None)
+
+
+def replay_once(
+    replay: Replay,
+    *,
+    name: str,
+    input_log: Path,
+    out: Path,
+    folder: Path,
+    env: Mapping[str, str],
+    states: tuple[int, int] | None = None,
+    abort: threading.Event,
+) -> ReplayRun:
+    """Run the replay command once in `folder`, its standard output into `out`, and look at every line of it.
+
+    `states` are the first and last tick whose states are printed too. Whatever the command does wrong is in the
+    result. Raises RecordingError when `out` cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="chaosctl-replay-", ignore_cleanup_errors=True) as fresh:
+        values = {"input_log": str(input_log.absolute()), "state": fresh}
+        words = replay.run
+        if states is not None and replay.states is not None:
+            values |= {"from_tick": str(states[0]), "to_tick": str(states[1])}
+            words += replay.states
+        try:
+            argv = expand(words, values)
+            process = subprocess.Popen(
+                argv,
+                cwd=folder,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except ChaosctlError as error:
+            return ReplayRun(name, None, 0, str(error))
+        except OSError as error:
+            return ReplayRun(name, None, 0, f"cannot start {words[0]} in {folder}: {error.strerror}")
+        return _Watch(process, time.monotonic() + replay.within_ns / 1e9, abort).run(name, out, replay.within_ns)
+
+
+class _Watch:
+    """One replay while it runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes], until_s: float, abort: threading.Event) -> None:
+        self._process = process
+        self._until_s = until_s
+        self._abort = abort
+        self._lines = TickLines()
+        self._stderr = b""
+        self._bytes = 0
+
+    def run(self, name: str, out: Path, within_ns: int) -> ReplayRun:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            with out.open("wb") as file:
+                cut = self._read(file, within_ns)
+        except OSError as error:
+            raise RecordingError(f"cannot write {out}: {error.strerror}; make room, or the folder writable") from error
+        finally:
+            self._end_family()
+        if cut is not None:
+            return ReplayRun(name, None, self._lines.ticks, cut)
+        self._lines.end()
+        return ReplayRun(name, self._process.returncode, self._lines.ticks, self._exit_error() or self._lines.error)
+
+    def _read(self, file: IO[bytes], within_ns: int) -> str | None:
+        """Read until the command has ended. Return why it had to be cut short, None if it had not."""
+        assert self._process.stdout is not None and self._process.stderr is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ, file)
+            selector.register(self._process.stderr, selectors.EVENT_READ, None)
+            while selector.get_map() or not self._has_ended():
+                if self._abort.is_set():
+                    return "interrupted"
+                if time.monotonic() > self._until_s:
+                    return f"it did not end within {format_duration(within_ns)} and was killed{self._last_words()}"
+                if self._bytes > MOST_BYTES:
+                    return f"it printed more than {MOST_BYTES >> 20} MiB and was killed"
+                for key, _ in selector.select(POLL_S):
+                    if not self._take(os.read(key.fd, CHUNK_BYTES), key.data):
+                        selector.unregister(key.fileobj)
+        return None
+
+    def _take(self, data: bytes, file: IO[bytes] | None) -> bool:
+        if file is None:
+            self._stderr = (self._stderr + data)[-STDERR_BYTES:]
+        else:
+            file.write(data)
+            self._lines.feed(data)
+            self._bytes += len(data)
+        return bool(data)
+
+    def _has_ended(self) -> bool:
+        # Not reaped yet: as long as it is a zombie, its process group's id cannot be somebody else's.
+        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        ended = os.waitid(os.P_PID, self._process.pid, flags) is not None
+        if not ended:
+            self._abort.wait(POLL_S / 5)
+        return ended
+
+    def _end_family(self) -> None:
+        """End what it left behind, and it."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def _exit_error(self) -> str | None:
+        code = self._process.returncode
+        if code == 0:
+            return None
+        how = f"exited with code {code}" if code > 0 else f"was ended by {signal_name(-code)}"
+        return f"it {how}{self._last_words()}"
+
+    def _last_words(self) -> str:
+        lines = self._stderr.decode(errors="replace").strip().splitlines()[-STDERR_LINES:]
+        return ": " + " | ".join(lines) if lines else ""
+
+
+def _digests(path: Path) -> DigestRun:
+    try:
+        return read_digests(path, path.stem)
+    except OSError as error:
+        raise RecordingError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _copy(source: Path, to: Path) -> Path:
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, to)
+    except OSError as error:
+        raise RecordingError(f"cannot copy {source} to {to}: {error.strerror}; make room in the bundle") from error
+    return to
