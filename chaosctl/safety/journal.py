@@ -34,6 +34,11 @@ def journal_path(bundle: Path) -> Path:
     return bundle / "undo.jsonl"
 
 
+def processes_path(journal: Path) -> Path:
+    """Return where the keeper records what it starts, as a journal too: a process is undone by SIGKILL."""
+    return journal.with_name("processes.jsonl")
+
+
 class UndoJournal:
     """A journal open for appending. Threads may share it; an existing file is continued.
 

@@ -47,8 +47,8 @@ def look(pid: int) -> Process | None:
 
 def all_processes() -> Iterator[Process]:
     """Yield every process of the machine that still runs."""
-    for entry in os.listdir(PROC):
-        if entry.isdecimal() and (process := look(int(entry))) is not None and not process.ended:
+    for entry in PROC.iterdir():
+        if entry.name.isdecimal() and (process := look(int(entry.name))) is not None and not process.ended:
             yield process
 
 
@@ -75,9 +75,8 @@ def descendants(pid: int) -> tuple[Process, ...]:
 def session_members(pid: int, start_ticks: int) -> tuple[Process, ...]:
     """Return what still runs of the session that the process `pid` leads or led.
 
-    The kernel gives no session's id to a new process as long as the session has a member, so a member without its
-    leader is the leader's own, unless a later leader of that id came and went: its members would be younger than
-    `start_ticks` too, so callers keep to sessions of this boot that they recorded themselves.
+    The kernel gives a session's id to no new process as long as the session has a member. So what is found without
+    its leader belongs to it, if the id was recorded since the machine was booted: callers see to that.
     """
     leader = look(pid)
     if leader is not None and leader.start_ticks != start_ticks:
