@@ -1,0 +1,385 @@
+"""A server-to-server link that resumes after a cut, without loss and without duplicates.
+
+Frames are numbered. The sender keeps a frame until the receiver says that it has *consumed* it, which the receiver
+says when the frame's effect is safe (a world: when the tick is in the log). After a cut the client dials again and
+both sides resend what the other has not received; what arrives twice is dropped by its number. When the server lost
+its memory (it was restarted), the client resends all that was not consumed: what follows from that is idempotent by
+action number and by settlement key.
+
+On the wire, a JSON list a line:
+
+    ["hello", name, session, received, first]   client: who, the session it knows or null, what it has, its next number
+    ["welcome", session, received]              server: the session it will go on with (another one: a fresh start)
+    ["f", n, body] ["ack", n]                   a frame; all frames up to n are consumed
+    ["now", body]                               outside the numbering: lost when the link is cut
+    ["beat"]                                    nothing to say; a peer silent for `SILENCE_S` is gone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from arena.table import canonical
+from arena.wire import Address, LineSplitter
+
+BEAT_S = 0.25
+SILENCE_S = 1.0
+BACKOFF_S = (0.05, 0.1, 0.2, 0.25)
+MOST_UNACKED = 10_000
+MOST_BUFFERED_BYTES = 8 << 20
+LONGEST_FRAME = 4 << 20
+
+Body = Any
+
+
+class LinkError(Exception):
+    """The peer does not keep to the protocol; the connection is cut."""
+
+
+class Half:
+    """One side's memory of a link: what it sent that is not consumed yet, and what it received."""
+
+    def __init__(self, received: int = 0) -> None:
+        self.sent = 0
+        self.received = received
+        self.consumed = received
+        self._unacked: deque[tuple[int, bytes]] = deque()
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest frame that is kept, or the next one."""
+        return self._unacked[0][0] if self._unacked else self.sent + 1
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may be sent before something is acknowledged."""
+        return len(self._unacked) >= MOST_UNACKED
+
+    def frame(self, body: Body) -> bytes:
+        """Number a body, keep it, and return its line."""
+        self.sent += 1
+        line = encode(["f", self.sent, body])
+        self._unacked.append((self.sent, line))
+        return line
+
+    def accept(self, n: int) -> bool:
+        """Return whether frame `n` is new. Raises LinkError when one before it is missing."""
+        if n > self.received + 1:
+            raise LinkError(f"frame {n} came after frame {self.received}")
+        new = n == self.received + 1
+        self.received = max(self.received, n)
+        return new
+
+    def acked(self, upto: int) -> None:
+        """Forget what the other side has consumed. Raises LinkError for what was never sent."""
+        if upto > self.sent:
+            raise LinkError(f"frame {upto} was acknowledged, but only {self.sent} were sent")
+        while self._unacked and self._unacked[0][0] <= upto:
+            self._unacked.popleft()
+
+    def after(self, received: int) -> list[bytes]:
+        """Return the kept lines that the other side has not received."""
+        return [line for n, line in self._unacked if n > received]
+
+
+def encode(message: list[Any]) -> bytes:
+    """Return a message as a line."""
+    return canonical(message) + b"\n"
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection of a link: messages in and out, beats, and an end when the peer is silent."""
+
+    def __init__(self, on_message: Callable[[Connection, list[Any]], None], on_lost: Callable[[Connection], None]):
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._lines = LineSplitter(LONGEST_FRAME)
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._heard_at = self._wrote_at = self._loop.time()
+        self._beating: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to beat."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._beat()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Report the cut."""
+        if self._beating is not None:
+            self._beating.cancel()
+        self._transport = None
+        self._on_lost(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on whole messages; a peer that talks nonsense is cut."""
+        self._heard_at = self._loop.time()
+        try:
+            for line in self._lines.feed(data):
+                message = json.loads(line or b"")
+                if not isinstance(message, list) or not message:
+                    raise LinkError("a message is a list")
+                self._on_message(self, message)
+        except (LinkError, ValueError, TypeError, RecursionError):
+            self.abort()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes; on a closed connection they are dropped, and on one that takes nothing it is cut."""
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(data)
+        self._wrote_at = self._loop.time()
+        if self._transport.get_write_buffer_size() > MOST_BUFFERED_BYTES:
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _beat(self) -> None:
+        now = self._loop.time()
+        if now - self._heard_at > SILENCE_S:
+            self.abort()
+            return
+        if now - self._wrote_at >= BEAT_S:
+            self.write(b'["beat"]\n')
+        self._beating = self._loop.call_later(BEAT_S / 2, self._beat)
+
+
+class Peer:
+    """One side of a link, over however many connections: what both ends share."""
+
+    def __init__(self, on_frame: Callable[[Peer, int, Body], None], on_now: Callable[[Peer, Body], None]) -> None:
+        self.half = Half()
+        self._on_frame = on_frame
+        self._on_now = on_now
+        self._connection: Connection | None = None
+
+    @property
+    def up(self) -> bool:
+        """Whether there is a connection that both sides agreed on."""
+        return self._connection is not None
+
+    @property
+    def full(self) -> bool:
+        """Whether `send` must wait."""
+        return self.half.full
+
+    def send(self, body: Body) -> None:
+        """Send a body once and in order, now or after the next connection. Check `full` first."""
+        line = self.half.frame(body)
+        if self._connection is not None:
+            self._connection.write(line)
+
+    def send_now(self, body: Body) -> None:
+        """Send a body if there is a connection; it may be lost."""
+        if self._connection is not None:
+            self._connection.write(encode(["now", body]))
+
+    def consumed(self, n: int) -> None:
+        """Let the other side forget its frames up to `n`. Say it after sending what answers them."""
+        if n > self.half.consumed:
+            self.half.consumed = n
+            if self._connection is not None:
+                self._connection.write(encode(["ack", n]))
+
+    def resume(self, connection: Connection, received: int) -> None:
+        """Go on over a new connection: resend what the other side lacks, then say what is consumed."""
+        self._connection = connection
+        for line in self.half.after(received):
+            connection.write(line)
+        connection.write(encode(["ack", self.half.consumed]))
+
+    def carried_by(self, connection: Connection) -> bool:
+        """Whether this is the present connection."""
+        return self._connection is connection
+
+    def cut(self) -> None:
+        """Drop the present connection, if there is one."""
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+
+    def take(self, message: list[Any]) -> None:
+        """Handle one message of the present connection. Raises LinkError."""
+        kind, *rest = message
+        if kind == "f":
+            n, body = rest
+            if self.half.accept(n):
+                self._on_frame(self, n, body)
+        elif kind == "ack":
+            self.half.acked(rest[0])
+        elif kind == "now":
+            self._on_now(self, rest[0])
+        elif kind != "beat":
+            raise LinkError(f"unknown message {kind!r}")
+
+
+class LinkClient(Peer):
+    """The side that dials. `on_fresh` is called when the server does not remember what was before."""
+
+    def __init__(
+        self,
+        server: Address,
+        name: str,
+        on_frame: Callable[[Peer, int, Body], None],
+        on_now: Callable[[Peer, Body], None] = lambda peer, body: None,
+        on_up: Callable[[bool], None] = lambda fresh: None,
+    ) -> None:
+        super().__init__(on_frame, on_now)
+        self._server = server
+        self._name = f"{name}-{os.urandom(4).hex()}"
+        self._session: str | None = None
+        self._on_up = on_up
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled."""
+        failures = 0
+        while True:
+            lost = asyncio.Event()
+            with contextlib.suppress(OSError, TimeoutError):
+                failures = 0 if await self._connect(lost) else failures + 1
+            await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+
+    async def _connect(self, lost: asyncio.Event) -> bool:
+        """Dial once and stay until the connection is lost. Return whether the link was up."""
+        agreed = asyncio.Event()
+
+        def take(connection: Connection, message: list[Any]) -> None:
+            if agreed.is_set():
+                self.take(message)
+            elif message[0] == "welcome":
+                agreed.set()
+                self._welcomed(connection, *message[1:])
+            elif message[0] != "beat":
+                raise LinkError("the first message is a welcome")
+
+        def lose(connection: Connection) -> None:
+            if self.carried_by(connection):
+                self.cut()
+            lost.set()
+
+        loop = asyncio.get_running_loop()
+        dialling = loop.create_connection(lambda: Connection(take, lose), *self._server)
+        transport, connection = await asyncio.wait_for(dialling, SILENCE_S)
+        try:
+            hello = ["hello", self._name, self._session, self.half.received, self.half.first]
+            connection.write(encode(hello))
+            handshake = loop.call_later(SILENCE_S, _abort_unless, agreed, connection)
+            await lost.wait()
+            handshake.cancel()
+        finally:
+            transport.abort()
+        return agreed.is_set()
+
+    def _welcomed(self, connection: Connection, session: str, received: int) -> None:
+        fresh = session != self._session
+        if fresh:
+            self._session = session
+            self.half.received = self.half.consumed = 0
+        self.resume(connection, received)
+        self._on_up(fresh)
+
+
+def _abort_unless(agreed: asyncio.Event, connection: Connection) -> None:
+    if not agreed.is_set():
+        connection.abort()
+
+
+class ServedPeer(Peer):
+    """The server's side of one client's link."""
+
+    def __init__(
+        self,
+        name: str,
+        session: str,
+        received: int,
+        on_frame: Callable[[Peer, int, Body], None],
+        on_now: Callable[[Peer, Body], None],
+    ) -> None:
+        super().__init__(on_frame, on_now)
+        self.name = name
+        self.session = session
+        self.half = Half(received)
+        self.forgetting: asyncio.TimerHandle | None = None
+
+    def welcome(self, connection: Connection, received: int) -> None:
+        """Go on over this connection; the one before it is cut."""
+        self.cut()
+        if self.forgetting is not None:
+            self.forgetting.cancel()
+        connection.write(encode(["welcome", self.session, self.half.received]))
+        self.resume(connection, received)
+
+
+class LinkServer:
+    """The side that listens; it remembers a client for `forget_after_s` after its connection was lost."""
+
+    def __init__(
+        self,
+        on_frame: Callable[[Peer, int, Body], None],
+        on_now: Callable[[Peer, Body], None] = lambda peer, body: None,
+        on_forgotten: Callable[[Peer], None] = lambda peer: None,
+        forget_after_s: float = 3.0,
+    ) -> None:
+        self.peers: dict[str, ServedPeer] = {}
+        self._on_frame = on_frame
+        self._on_now = on_now
+        self._on_forgotten = on_forgotten
+        self._forget_after_s = forget_after_s
+        self._boot = os.urandom(4).hex()
+        self._sessions = 0
+
+    async def listen(self, at: Address) -> asyncio.Server:
+        """Accept clients until the server is closed."""
+        return await asyncio.get_running_loop().create_server(self._accept, *at)
+
+    def _accept(self) -> Connection:
+        greeted: list[ServedPeer] = []
+
+        def take(connection: Connection, message: list[Any]) -> None:
+            if greeted:
+                # What an older connection still brings is resent on the present one.
+                if greeted[0].carried_by(connection):
+                    greeted[0].take(message)
+            elif message[0] == "hello":
+                greeted.append(self._greet(connection, *message[1:]))
+            elif message[0] != "beat":
+                raise LinkError("the first message is a hello")
+
+        def lose(connection: Connection) -> None:
+            if greeted and greeted[0].carried_by(connection):
+                greeted[0].cut()
+                loop = asyncio.get_running_loop()
+                greeted[0].forgetting = loop.call_later(self._forget_after_s, self.forget, greeted[0])
+
+        return Connection(take, lose)
+
+    def _greet(self, connection: Connection, name: str, session: str | None, received: int, first: int) -> ServedPeer:
+        peer = self.peers.get(name)
+        if peer is None or peer.session != session:
+            if peer is not None:
+                self.forget(peer)
+            self._sessions += 1
+            peer = ServedPeer(name, f"{self._boot}-{self._sessions}", first - 1, self._on_frame, self._on_now)
+            self.peers[name] = peer
+            received = 0
+        peer.welcome(connection, received)
+        return peer
+
+    def forget(self, peer: Peer) -> None:
+        """Drop a client's memory; when it comes back it begins afresh."""
+        if isinstance(peer, ServedPeer) and self.peers.get(peer.name) is peer:
+            del self.peers[peer.name]
+            if peer.forgetting is not None:
+                peer.forgetting.cancel()
+            peer.cut()
+            self._on_forgotten(peer)

@@ -1,0 +1,263 @@
+"""The world: the one process that decides. Twenty times a second it collects what arrived, writes it to the input
+log, applies it, writes the digest of the state, and only then answers.
+
+    python3 -m arena.world --listen 127.0.0.1:7100 --status 127.0.0.1:7101 --ledger 127.0.0.1:7200 --data DIR --seed 7
+
+Started on a folder with data it recovers. The rules are in state.py; here are only the effects: sockets, files, time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from arena import defects
+from arena.inputlog import LateLineFile, LineFile, digest_line, encode
+from arena.link import Body, LinkClient, LinkServer, Peer
+from arena.protocol import Asked, parse
+from arena.recovery import Recovered, recover, write_snapshot
+from arena.state import Config, Input, Step, combined
+from arena.views import Grid, view_line
+from arena.wire import Address, address, json_page, run_service, say, serve_pages
+
+VERSION = "1"
+SNAPSHOT_EVERY = 200  # ticks
+VIEW_EVERY = 10  # ticks
+LATE_FLUSH_EVERY = 20  # ticks, for the planted defect only
+MOST_LATE_TICKS = 5  # after a longer stop the world goes on from now instead of catching up
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One frame of a gateway: what client of it says what, as which player."""
+
+    gateway: Peer
+    number: int
+    kind: str
+    client: int
+    player: str | None
+    asked: Asked
+
+
+class World:
+    """The effects around one state."""
+
+    def __init__(self, recovered: Recovered, folder: Path, ledger: Address) -> None:
+        self.state = recovered.state
+        self.gateways = LinkServer(self._arrived, self._ping, self._gateway_gone)
+        self.ledger = LinkClient(ledger, "world", self._confirmed)
+        self._folder = folder
+        planted = self.state.planted
+        self._log = (LateLineFile if defects.ACK_BEFORE_LOG in planted else LineFile)(folder / "input.log")
+        self._digests = LineFile(folder / "digests.jsonl")
+        self._arrivals: list[Arrival] = []
+        self._inputs: list[Input] = _first_inputs(recovered)
+        self._confirmations: list[tuple[int, Input]] = []
+        self._homes: dict[str, tuple[Peer, int]] = {}
+        self._asked_of_ledger: set[str] = set()  # only looked up, never iterated
+
+    def tick(self) -> None:
+        """Play one tick: log, apply, digest, answer, in this order. Raises OSError when a file cannot be written."""
+        arrivals, self._arrivals = self._arrivals, []
+        confirmations, self._confirmations = self._confirmations, []
+        inputs, self._inputs = self._inputs, []
+        inputs += [given for _, given in confirmations]
+        first = len(inputs)
+        inputs += [arrival.asked.given for arrival in arrivals if arrival.asked.given is not None]
+        self._log.append(encode(self.state.tick + 1, inputs))
+        step = self.state.step(inputs)
+        parts = self.state.parts()
+        self._digests.append(digest_line(self.state.tick, combined(parts), parts))
+        self._answer(arrivals, step, first)
+        if confirmations:
+            self.ledger.consumed(confirmations[-1][0])
+        self._ask_ledger()
+        if self.state.tick % SNAPSHOT_EVERY == 0:
+            write_snapshot(self._folder, self.state)
+        if isinstance(self._log, LateLineFile) and self.state.tick % LATE_FLUSH_EVERY == 0:
+            self._log.flush()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._log.close()
+        self._digests.close()
+
+    def _arrived(self, gateway: Peer, number: int, body: Body) -> None:
+        kind, client, player, *rest = body
+        if kind == "line":
+            asked = parse(player, rest[0])
+        elif kind in ("here", "gone"):
+            asked = Asked(given=["back" if kind == "here" else "leave", player])
+        else:
+            raise ValueError(f"unknown frame {kind!r}")
+        if kind != "gone" and player is not None:
+            self._homes.setdefault(player, (gateway, client))
+        if player is not None and self._homes.get(player, (gateway, client)) != (gateway, client):
+            asked = Asked(error="ERR this session was resumed elsewhere")
+        self._arrivals.append(Arrival(gateway, number, kind, client, player, asked))
+
+    def _ping(self, gateway: Peer, body: Body) -> None:
+        _, number = body
+        gateway.send_now(["pong", number, self.state.tick])
+
+    def _gateway_gone(self, gateway: Peer) -> None:
+        """Let everybody leave who was there and has not come back over another gateway."""
+        for name in [name for name, (home, _) in self._homes.items() if home is gateway]:
+            del self._homes[name]
+            self._inputs.append(["leave", name])
+
+    def _confirmed(self, ledger: Peer, number: int, body: Body) -> None:
+        key, done, balances = body
+        self._confirmations.append((number, ["ledger", key, done, balances]))
+
+    def _answer(self, arrivals: list[Arrival], step: Step, first: int) -> None:
+        """Answer all arrivals in their order, then push; one frame for each gateway."""
+        lines: dict[Peer, list[tuple[int, str]]] = {}
+        replies = iter(step.replies[first:])
+        for arrival in arrivals:
+            reply = self._reply(arrival, next(replies) if arrival.asked.given is not None else None)
+            if reply is not None:
+                lines.setdefault(arrival.gateway, []).append((arrival.client, reply))
+        for name, text in self._pushes(step):
+            home = self._homes.get(name)
+            if home is not None and home[0].up:
+                lines.setdefault(home[0], []).append((home[1], text))
+        for gateway, told in lines.items():
+            if gateway.full and gateway in self.gateways.peers.values():
+                self.gateways.forget(gateway)
+            gateway.send(told)
+        for gateway, number in {arrival.gateway: arrival.number for arrival in arrivals}.items():
+            gateway.consumed(number)
+
+    def _reply(self, arrival: Arrival, outcome: str | None) -> str | None:
+        asked = arrival.asked
+        if arrival.kind == "gone":
+            if arrival.player is not None and asked.given is not None:
+                self._homes.pop(arrival.player, None)
+            return None
+        if arrival.kind == "here":
+            return None
+        if asked.question is not None:
+            return asked.question(self.state)
+        if asked.token is not None and asked.given is not None and outcome in ("fresh", "resumed"):
+            self._homes[asked.given[1]] = (arrival.gateway, arrival.client)
+            return f"WELCOME {asked.given[1]} {outcome} {asked.token}"
+        return asked.error or outcome
+
+    def _pushes(self, step: Step) -> Iterator[tuple[str, str]]:
+        """Yield what players are told unasked: their matches, what was said near them, and now and then their view."""
+        yield from step.pushes
+        players = self.state.players
+        grid = Grid(players.rows())
+        for name, text in step.said:
+            for listener in grid.nearest(players[name]):
+                yield listener.name, f"* CHAT {name} {text}"
+        for at, name in enumerate(players):
+            if at % VIEW_EVERY == self.state.tick % VIEW_EVERY and name in self._homes:
+                yield name, view_line(self.state.tick, grid.nearest(players[name]))
+
+    def _ask_ledger(self) -> None:
+        """Send what stands in the outbox and was not sent by this process yet."""
+        outbox = self.state.outbox
+        for key in outbox:
+            if key not in self._asked_of_ledger and not self.ledger.full:
+                self._asked_of_ledger.add(key)
+                self.ledger.send([key, outbox[key]])
+        if len(self._asked_of_ledger) > 2 * len(outbox) + 1000:
+            self._asked_of_ledger = {key for key in outbox if key in self._asked_of_ledger}
+
+
+def _first_inputs(recovered: Recovered) -> list[Input]:
+    if recovered.downtime_ms is None:
+        return []
+    again: list[Input] = []
+    if defects.DOUBLE_APPLY in recovered.state.planted:
+        again = [given for given in recovered.last_inputs if given[0] in ("move", "hit", "chat", "queue")]
+    return [["downtime", recovered.downtime_ms], *again]
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that no second world writes to it. Raises ValueError when one does."""
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another world works in {folder}") from None
+        yield
+    finally:
+        os.close(fd)
+
+
+async def _play(world: World, hz: int, stop: asyncio.Event) -> None:
+    """Tick at a fixed rate until `stop` is set."""
+    loop = asyncio.get_running_loop()
+    due = loop.time()
+    while not stop.is_set():
+        world.tick()
+        due = max(due + 1 / hz, loop.time() - MOST_LATE_TICKS / hz)
+        await asyncio.sleep(max(0.0, due - loop.time()))
+
+
+async def serve(asked: argparse.Namespace, planted: frozenset[str], stop: asyncio.Event) -> None:
+    """Recover, then play until `stop` is set. Raises ValueError for damaged data, OSError for a port or a disk."""
+    asked.data.mkdir(parents=True, exist_ok=True)
+    with _locked(asked.data):
+        config = Config(asked.seed, asked.hz, asked.resume_within * 1000)
+        recovered = recover(asked.data, config, planted, say)
+        world = World(recovered, asked.data, asked.ledger)
+        pages = {
+            "/healthz": lambda: (200, "ok\n"),
+            "/status": lambda: json_page(
+                {
+                    "role": "leader",
+                    "tick": world.state.tick,
+                    "version": VERSION,
+                    "players": len(world.state.players),
+                    "matches": len(world.state.matches),
+                }
+            ),
+        }
+        # Both ports open after the recovery: an answer from here means that the world plays.
+        links = await world.gateways.listen(asked.listen)
+        page_server = await serve_pages(asked.status, pages)
+        linking = asyncio.create_task(world.ledger.run())
+        say(f"world goes on at tick {world.state.tick}, defects: {', '.join(sorted(planted)) or 'none'}")
+        try:
+            await _play(world, asked.hz, stop)
+        finally:
+            linking.cancel()
+            links.close()
+            page_server.close()
+            world.close()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    parser = argparse.ArgumentParser(prog="arena.world", description="The authoritative world of the arena.")
+    parser.add_argument("--listen", type=address, required=True, help="where gateways connect: HOST:PORT")
+    parser.add_argument("--status", type=address, required=True, help="where its status is served: HOST:PORT")
+    parser.add_argument("--ledger", type=address, required=True, help="where the ledger is: HOST:PORT")
+    parser.add_argument("--data", type=Path, required=True, help="the folder of the log, digests and snapshots")
+    parser.add_argument("--seed", type=int, required=True, help="what all chance in the world comes from")
+    parser.add_argument("--hz", type=int, default=20, help="ticks a second")
+    parser.add_argument("--resume-within", type=int, default=30, help="seconds a match may be interrupted for")
+    parser.add_argument("--defect", action="append", default=[], help="a planted defect, see arena/defects.py")
+    asked = parser.parse_args(argv)
+
+    async def service(stop: asyncio.Event) -> None:
+        await serve(asked, defects.chosen(asked.defect), stop)
+
+    return run_service("world", service)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
