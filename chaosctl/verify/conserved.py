@@ -1,0 +1,92 @@
+"""The `conserved` objective: totals that no fault may change, as the target itself says them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.recording.facts import fault_facts
+from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
+
+if TYPE_CHECKING:
+    from chaosctl.recording.model import Event
+    from chaosctl.recording.reader import Recording
+
+
+class ConservedParams(Params):
+    """`conserved: [gold]` is short for `conserved: { names: [gold] }`."""
+
+    names: tuple[str, ...] = Field(min_length=1, description="Names of the totals that must never change")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        return given if isinstance(given, dict) else {"names": given}
+
+
+class ConservedChecker:
+    """One finding a name: every total seen equals the first one, and one was seen after the last fault was over."""
+
+    kind = ObjectiveKind(
+        name="conserved",
+        params=ConservedParams,
+        summary="Totals that must never change, such as all the gold there is.",
+        example="conserved: [gold]",
+        needs=frozenset({"totals"}),
+        shorthand={"type": "array", "items": {"type": "string"}, "minItems": 1},
+    )
+
+    def check(self, recording: Recording, params: ConservedParams) -> Checked:
+        """Return one finding a name."""
+        asked = [event for event in recording.events_named("observed") if event.fields.get("what") == "totals"]
+        over_ns = _all_over_ns(recording)
+        return Checked(tuple(_finding(name, asked, over_ns) for name in params.names))
+
+
+def _all_over_ns(recording: Recording) -> int:
+    """When the last fault was over: healed, or if it never was, applied."""
+    facts = fault_facts(recording)
+    return max((max(one.healed_ns or 0, one.returned_ns or 0) for one in facts), default=0)
+
+
+def _finding(name: str, asked: list[Event], over_ns: int) -> Finding:
+    seen = [(event, event.fields["values"][name]) for event in asked if _names(event, name)]
+    first: dict[Any, float] = {}
+    moved = [(event, value) for event, value in seen if value != first.setdefault(event.fields.get("service"), value)]
+    unanswered = len(asked) - len(seen)
+    if moved:
+        status, why = Status.FAIL, f"{len(moved)} of {len(seen)} observations differ from the first"
+    elif len(seen) < 2 or all(event.at_ns < over_ns for event, _ in seen):
+        status = Status.INCONCLUSIVE
+        why = f"{name} was not observed after the last fault was over" if seen else f"{name} was never observed"
+    else:
+        status, why = Status.PASS, f"{len(seen)} observations, all equal, the last one after the last fault was over"
+    why += f"; {unanswered} times nobody answered with it" if unanswered else ""
+    shown = (moved or seen)[-1] if seen else None
+    service = shown[0].fields.get("service") if shown else None
+    return Finding(
+        name=f"conserved.{name}",
+        checker="conserved",
+        status=status,
+        op="==",
+        expected=Quantity(first.get(service) if shown else None, name),
+        measured=Quantity(shown[1] if shown else None, name),
+        uncertainty=0.0,
+        why=why,
+        evidence=tuple(
+            Evidence("events.jsonl", f"at_ns {event.at_ns}", f"{event.fields.get('service')} said {name} = {value}")
+            for event, value in [*seen[:1], *moved[:5]]
+        ),
+    )
+
+
+def _names(event: Event, name: str) -> bool:
+    values = event.fields.get("values")
+    if event.fields.get("ok") is False or not isinstance(values, dict):
+        return False
+    return isinstance(values.get(name), int | float)
+
+
+CHECKER = ConservedChecker()

@@ -1,0 +1,93 @@
+"""The probe as a ruler: its answers on the grid of scheduled times, and when they became and stayed good."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from chaosctl.recording.model import Outcome, Samples
+
+GOOD, BAD, MISSING = 1, 0, -1
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Scheduled probes, one a slot: when (`at_ns`, run time), how it ended (GOOD, BAD, MISSING) and what it met."""
+
+    at_ns: npt.NDArray[np.int64]
+    state: npt.NDArray[np.int8]
+    error: npt.NDArray[np.int32]
+    errors: tuple[str, ...]
+
+    def between(self, start_ns: int, end_ns: int) -> Probes:
+        """Return the probes scheduled in [start, end)."""
+        low, high = np.searchsorted(self.at_ns, (start_ns, end_ns))
+        return Probes(self.at_ns[low:high], self.state[low:high], self.error[low:high], self.errors)
+
+    def met(self) -> dict[str, int]:
+        """Return how many met which error: the word before the first colon."""
+        codes, counts = np.unique(self.error[self.state == BAD], return_counts=True)
+        met: dict[str, int] = {}
+        for code, count in zip(codes, counts, strict=True):
+            word = self.errors[code].split(":")[0].strip() or "wrong"
+            met[word] = met.get(word, 0) + int(count)
+        if missing := int((self.state == MISSING).sum()):
+            met["missing"] = missing
+        return met
+
+
+@dataclass(frozen=True)
+class Found:
+    """A moment, as an index into probes: certainly not before `least`; seen at `seen`, None if it was not seen."""
+
+    least: int
+    seen: int | None
+
+
+def scheduled(samples: Samples, every_ns: int, until_ns: int) -> Probes:
+    """Lay the samples on their schedule up to `until_ns`. A slot that nothing was recorded for is MISSING."""
+    if len(samples) == 0:
+        return Probes(np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.int32), samples.errors)
+    first_ns = int(samples.intended_ns[0])
+    slot = np.rint((samples.intended_ns - first_ns) / every_ns).astype(np.int64)
+    count = max(int(slot[-1]) + 1, (until_ns - first_ns) // every_ns + 1)
+    at_ns = first_ns + every_ns * np.arange(count, dtype=np.int64)
+    state = np.full(count, MISSING, np.int8)
+    good = (samples.outcome == Outcome.OK) & (samples.end_ns >= 0)
+    state[slot[good]] = GOOD
+    state[slot[~good]] = BAD
+    error = np.zeros(count, np.int32)
+    error[slot[~good]] = samples.error[~good]
+    at_ns[slot] = samples.intended_ns
+    return Probes(at_ns, state, error, samples.errors)
+
+
+def serviceable(state: npt.NDArray[np.int8], consecutive: int, *, after_error: bool) -> Found:
+    """Find the first of `consecutive` probes that are all good; `after_error`: only after the first that is not.
+
+    With `after_error` and no error at all, that is the first probe: nothing was disturbed. A MISSING probe is not good,
+    and neither is one after the end; for `least` both are.
+    """
+    hopeful = np.concatenate([state != BAD, np.ones(consecutive, np.bool_)])
+    least = _first_run(hopeful, consecutive, after_error)
+    assert least is not None  # the padding is such a run
+    return Found(min(least, len(state)), _first_run(state == GOOD, consecutive, after_error))
+
+
+def _first_run(good: npt.NDArray[np.bool_], length: int, after_error: bool) -> int | None:
+    begin = 0
+    if after_error:
+        if good.all():
+            return 0 if len(good) else None
+        begin = int(np.argmin(good))
+    total = np.concatenate([[0], np.cumsum(good[begin:])])
+    runs = np.flatnonzero(total[length:] - total[:-length] == length)
+    return begin + int(runs[0]) if len(runs) else None
+
+
+def bursts(state: npt.NDArray[np.int8]) -> int:
+    """Return how many runs of bad probes there are."""
+    bad = np.concatenate([[False], state == BAD])
+    return int((bad[1:] & ~bad[:-1]).sum())

@@ -1,0 +1,119 @@
+"""The `recovery` objective: how long until players played again, per fault, as the probe through the relay saw it.
+
+A fault's window is [inject, next fault's inject or end of the load]. Faults that overlap are judged against the last
+heal among them, since only then should anything work.
+
+- detection: the first scheduled probe that is not good
+- serviceable: the first of 20 consecutive scheduled probes that are all good, after the first that is not
+- steady: the first stretch of `hold` in which the declared objectives hold, from serviceable on
+
+A limit counts from the *heal* of a lasting fault (while it lasts, an outage is what was asked for) and from the
+*inject* of a fault at one moment. What was not seen before the window's end is censored, `> T`: a fail if T is over
+the limit, otherwise inconclusive. Every duration is ± the probe interval and the clock's error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.units import DurationNs, Share, format_duration
+from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
+from chaosctl.verify.estimate import at_most
+
+if TYPE_CHECKING:
+    from chaosctl.recording.reader import Recording
+    from chaosctl.verify.aftermath import Aftermath, Took
+
+
+class RecoveryParams(Params):
+    """Limits, and what counts as steady."""
+
+    serviceable_ns: DurationNs = Field(alias="serviceable", description="Players are served again within this time")
+    steady_ns: DurationNs | None = Field(None, alias="steady", description="Everything is as declared within this time")
+    detect_ns: DurationNs | None = Field(
+        None, alias="detect", description="Users meet the first error within this time"
+    )
+    consecutive: int = Field(20, ge=1, le=10_000, description="So many good probes in a row count as serviceable")
+    hold_ns: DurationNs = Field(2_000_000_000, alias="hold", description="Steady is what holds for so long")
+    p99_ns: DurationNs | None = Field(None, alias="p99", description="Steady: 99% of operations take at most so long")
+    errors: Share | None = Field(None, description="Steady: at most this share of operations goes wrong")
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One fault judged against one limit."""
+
+    fault: str
+    status: Status
+    took: Took | None
+    why: str
+
+
+class RecoveryChecker:
+    """One row a fault; each finding is the worst over the faults."""
+
+    kind = ObjectiveKind(
+        name="recovery",
+        params=RecoveryParams,
+        summary="How long after each fault until players are served again, and until all is steady.",
+        example="recovery: { serviceable: 3s, steady: 5s }",
+        needs=frozenset({"probe", "faults"}),
+    )
+
+    def check(self, recording: Recording, params: RecoveryParams) -> Checked:
+        """Return a finding a limit, and the table `recovery` with a `RecoveryRow` a fault."""
+        from chaosctl.verify.aftermath import aftermaths
+
+        after = aftermaths(recording, params)
+        limits = {"serviceable": params.serviceable_ns, "steady": params.steady_ns, "detect": params.detect_ns}
+        findings = [_finding(name, limit, after) for name, limit in limits.items() if limit is not None]
+        return Checked(tuple(findings), {"recovery": tuple(asdict(one.row) for one in after if one.row)})
+
+
+def _finding(name: str, limit_ns: int, after: tuple[Aftermath, ...]) -> Finding:
+    judged = [_judge(name, limit_ns, one) for one in after]
+    rank = {Status.FAIL: 2, Status.INCONCLUSIVE: 1, Status.PASS: 0}
+    nothing = _Judged("", Status.INCONCLUSIVE, None, "no fault was planned, so there is nothing to recover from")
+    worst = max(
+        judged, key=lambda one: (rank[one.status], one.took.seen_or_least_ns if one.took else -1), default=nothing
+    )
+    measured = Quantity(None, "ns")
+    if worst.took is not None:
+        measured = Quantity(worst.took.seen_or_least_ns, "ns", censored=worst.took.seen_ns is None)
+    return Finding(
+        name=f"recovery.{name}",
+        checker="recovery",
+        status=worst.status,
+        op="<=",
+        expected=Quantity(limit_ns, "ns"),
+        measured=measured,
+        uncertainty=float(max((one.uncertainty_ns for one in after), default=0)),
+        why=worst.why,
+        evidence=tuple(Evidence("samples/probe-relay.arrow", one.fault, one.why) for one in judged),
+    )
+
+
+def _judge(name: str, limit_ns: int, after: Aftermath) -> _Judged:
+    took: Took | None = getattr(after, name)
+    if after.doubt is not None or took is None:
+        return _Judged(after.fault, Status.INCONCLUSIVE, None, after.doubt or f"{after.fault}: not measured")
+    status = at_most(took.least_ns, took.seen_ns, limit_ns)
+    time = format_duration(took.seen_or_least_ns)
+    since = "inject" if name == "detect" else after.since
+    if took.seen_ns is None:
+        why = f"{after.fault}: not {_WORDS[name]} before the window ended, so more than {time} from the {since}"
+    else:
+        why = f"{after.fault}: {_WORDS[name]} {time} after the {since}"
+    if status is Status.INCONCLUSIVE:
+        why += "; too little was seen to tell"
+    if after.row and not after.row.outages:
+        why += "; no probe noticed it"
+    return _Judged(after.fault, status, took, why)
+
+
+_WORDS = {"serviceable": "serviceable", "steady": "steady", "detect": "noticed"}
+CHECKER = RecoveryChecker()

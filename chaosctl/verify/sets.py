@@ -1,0 +1,194 @@
+"""Sets that bots added to and read back: what is lost, unseen or extra. Columns all the way, for long histories."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chaosctl.recording.model import History, Int64, Mark
+
+_KEPT = 100  # lost and extra elements that are kept by name; all are counted
+_RANGES = re.compile(r"\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An acknowledged element (`id` is its add) that a read asked for later does not have. Times are run ns."""
+
+    key: str
+    element: int
+    bot: str
+    id: int
+    acked_ns: int
+    read_id: int
+    read_ns: int
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """An element in a read that nobody tried to add."""
+
+    key: str
+    element: int
+    read_id: int
+
+
+@dataclass
+class SetsReadBack:
+    """What the reads say about the adds. `lost` (oldest first) and `phantoms` hold the first of what is counted."""
+
+    acknowledged: int = 0
+    keys_read: int = 0
+    lost_count: int = 0
+    unseen: int = 0
+    phantom_count: int = 0
+    lost: list[Lost] = field(default_factory=list)
+    phantoms: list[Phantom] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Adds:
+    """Attempted adds as parallel columns, sorted by key and element. `acked_ns` is -1 where it was not acknowledged."""
+
+    key: npt.NDArray[np.int32]
+    element: Int64
+    id: Int64
+    bot: npt.NDArray[np.int32]
+    acked_ns: Int64
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A key's last answered read: asked for at `asked_ns`; the set as sorted disjoint ranges, both ends included."""
+
+    id: int
+    asked_ns: int
+    starts: Int64
+    ends: Int64
+
+    def has(self, elements: Int64) -> Bools:
+        place = np.searchsorted(self.starts, elements, side="right") - 1
+        inside: Bools = (
+            (place >= 0) & (elements <= self.ends[place]) if len(self.starts) else np.zeros(len(elements), bool)
+        )
+        return inside
+
+
+def read_back(history: History) -> SetsReadBack:
+    """Compare every key's acknowledged adds with its last read. Raises ValueError for values outside the vocabulary."""
+    adds, reads = _adds(history), _last_reads(history)
+    result = SetsReadBack(acknowledged=int((adds.acked_ns >= 0).sum()), keys_read=len(reads))
+    bounds = np.searchsorted(adds.key, np.arange(len(history.keys) + 1, dtype=np.int32))
+    for key in range(len(history.keys)):
+        span = slice(int(bounds[key]), int(bounds[key + 1]))
+        read = reads.get(key)
+        if read is None:
+            result.unseen += int((adds.acked_ns[span] >= 0).sum())
+        else:
+            _compare(result, history, key, adds, span, read)
+    result.lost.sort(key=lambda lost: (lost.acked_ns, lost.id))
+    return result
+
+
+def _compare(result: SetsReadBack, history: History, key: int, adds: _Adds, span: slice, read: _Read) -> None:
+    elements, acked_ns = adds.element[span], adds.acked_ns[span]
+    there = read.has(elements)
+    gone = (acked_ns >= 0) & ~there
+    lost = gone & (acked_ns < read.asked_ns)
+    result.unseen += int((gone & ~lost).sum())
+    result.lost_count += int(lost.sum())
+    rows = np.flatnonzero(lost)
+    for row in rows[np.argsort(acked_ns[rows], kind="stable")][:_KEPT]:
+        at = span.start + int(row)
+        bot = history.bots[adds.bot[at]]
+        name = history.keys[key]
+        result.lost.append(
+            Lost(name, int(adds.element[at]), bot, int(adds.id[at]), int(adds.acked_ns[at]), read.id, read.asked_ns)
+        )
+    known = np.unique(elements[there])
+    extra = int((read.ends - read.starts + 1).sum()) - len(known)
+    result.phantom_count += extra
+    if extra and len(result.phantoms) < _KEPT:
+        result.phantoms += [Phantom(history.keys[key], element, read.id) for element in _outside(read, known)]
+
+
+def _outside(read: _Read, known: Int64) -> list[int]:
+    """Return the first elements of a read that are not `known` (sorted), without spelling out long ranges."""
+    found: list[int] = []
+    for start, end in zip(read.starts.tolist(), read.ends.tolist(), strict=True):
+        stop = min(end, start + len(known) + _KEPT)
+        found += np.setdiff1d(np.arange(start, stop + 1, dtype=np.int64), known).tolist()
+        if len(found) >= _KEPT:
+            break
+    return found[:_KEPT]
+
+
+def _lines(history: History, f: str, *marks: Mark) -> Int64:
+    if f not in history.fs:
+        return np.empty(0, np.int64)
+    return np.flatnonzero((history.f == history.fs.index(f)) & np.isin(history.mark, [int(mark) for mark in marks]))
+
+
+def _match(ids: Int64, among: Int64) -> Int64:
+    """Return for each of `ids` the place of its equal in `among`, -1 where there is none."""
+    order = np.argsort(among, kind="stable")
+    place = np.searchsorted(among, ids, sorter=order)
+    found = order[np.minimum(place, len(among) - 1)] if len(among) else np.zeros(len(ids), np.int64)
+    equal = among[found] == ids if len(among) else np.zeros(len(ids), bool)
+    return np.where(equal, found, -1)
+
+
+def _adds(history: History) -> _Adds:
+    """An acknowledgement whose invoke is not in the recording stands for its own attempt, if it names its element."""
+    asked, acked = _lines(history, "add", Mark.INVOKE), _lines(history, "add", Mark.OK)
+    place = _match(history.id[acked], history.id[asked])
+    acked_ns = np.full(len(asked), -1, np.int64)
+    acked_ns[place[place >= 0]] = history.at_ns[acked[place >= 0]]
+    orphans = acked[(place < 0) & ~history.value.take(pa.array(acked)).is_null().to_numpy(zero_copy_only=False)]
+    lines = np.concatenate([asked, orphans])
+    acked_ns = np.concatenate([acked_ns, history.at_ns[orphans]])
+    try:
+        element = pc.cast(history.value.take(pa.array(lines)), pa.int64()).to_numpy(zero_copy_only=False)
+        element = element.astype(np.int64, casting="safe")
+    except (pa.ArrowInvalid, TypeError):
+        raise ValueError("an add in history.jsonl has a value that is not a decimal integer") from None
+    order = np.lexsort((element, history.key[lines]))
+    lines = lines[order]
+    return _Adds(history.key[lines], element[order], history.id[lines], history.bot[lines], acked_ns[order])
+
+
+def _last_reads(history: History) -> dict[int, _Read]:
+    """Return by key the answered read that was asked for last. A read without its invoke is not counted."""
+    asked, answered = _lines(history, "read", Mark.INVOKE), _lines(history, "read", Mark.OK)
+    place = _match(history.id[answered], history.id[asked])
+    answered, asked = answered[place >= 0], asked[place[place >= 0]]
+    order = np.lexsort((history.at_ns[answered], history.at_ns[asked]))
+    last = {int(history.key[answered[i]]): int(i) for i in order}
+    reads = {}
+    for key, i in last.items():
+        starts, ends = _ranges(history.value[int(answered[i])].as_py())
+        reads[key] = _Read(int(history.id[answered[i]]), int(history.at_ns[asked[i]]), starts, ends)
+    return reads
+
+
+def _ranges(text: str | None) -> tuple[Int64, Int64]:
+    """Parse "1-340,342" into sorted disjoint ranges."""
+    if not text:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    if not _RANGES.fullmatch(text):
+        raise ValueError(f"a read in history.jsonl has the value {text[:40]!r}, which is not ranges such as 1-340,342")
+    pairs = sorted((int(low), int(high or low)) for low, _, high in (part.partition("-") for part in text.split(",")))
+    merged: list[list[int]] = []
+    for low, high in pairs:
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1][1] = max(merged[-1][1], high)
+        else:
+            merged.append([low, high])
+    bounds = np.array(merged, dtype=np.int64)
+    return bounds[:, 0], bounds[:, 1]
