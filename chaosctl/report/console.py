@@ -1,0 +1,102 @@
+"""The summary in the terminal: the verdict first, then why, then where to read more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from chaosctl.report.replays import Divergence, divergences
+from chaosctl.report.tables import recovery_rows
+from chaosctl.report.wording import exit_meaning, expectation, headline, measurement, status_word
+from chaosctl.verify.contract import Finding, Status, Verdict
+
+STYLES = {Status.PASS: "bold green", Status.INCONCLUSIVE: "bold yellow", Status.FAIL: "bold red"}
+MAX_FIELDS = 5
+# What stands in for our marks where the terminal's encoding has none of them.
+_ASCII = str.maketrans({
+    "✔": "+", "✘": "x", "±": "+/-", "≤": "<=", "≥": ">=", "≠": "!=", "µ": "u", "–": "-", "…": "...", "→": "->",
+})  # fmt: skip
+
+
+def print_summary(verdict: Verdict, console: Console, report_path: Path | None) -> None:
+    """Print the verdict, every objective, recovery, replay, and where the report is. Nothing is said by colour only."""
+    say = _Printer(console)
+    say.line(f"{status_word(verdict.status)}  {verdict.experiment}", STYLES[verdict.status])
+    say.line(f"{headline(verdict)}. Run {verdict.run_id}, seed {verdict.seed}.")
+    if verdict.ended != "completed":
+        say.line(f"The run did not complete: {verdict.ended}.", "yellow")
+    for note in verdict.notes:
+        say.line(f"note: {note}", "dim")
+    say.line("")
+    _objectives(say, verdict.objectives)
+    _recovery(say, verdict)
+    for divergence in divergences(verdict):
+        _divergence(say, divergence)
+    if report_path is not None:
+        console.print(say.text(f"Report: {report_path}"), soft_wrap=True)  # a path that wraps cannot be copied
+    say.line(f"Exit code {verdict.exit_code}: {exit_meaning(verdict.exit_code)}.")
+
+
+class _Printer:
+    """Prints text that comes from recordings: markup in it stays text, control characters go, encodings are kept to."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._encoding = console.encoding
+
+    def text(self, words: str, style: str = "") -> Text:
+        shown = "".join(char if char.isprintable() else " " for char in words)
+        try:
+            shown.encode(self._encoding)
+        except (UnicodeEncodeError, LookupError):
+            shown = shown.translate(_ASCII).encode("ascii", errors="replace").decode()
+        return Text(shown, style)
+
+    def line(self, words: str, style: str = "", indent: int = 0) -> None:
+        self.console.print(Padding(self.text(words, style), (0, 0, 0, indent), expand=False))
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", collapse_padding=True)
+        for name in columns:
+            table.add_column(self.text(name), overflow="fold")
+        for row in rows:
+            table.add_row(*(cell if isinstance(cell, Text) else self.text(cell) for cell in row))
+        self.console.print(table)
+
+
+def _objectives(say: _Printer, findings: Sequence[Finding]) -> None:
+    widest = max((len(finding.name) for finding in findings), default=0)
+    for finding in findings:
+        head = say.text(f"{status_word(finding.status):<14} ", STYLES[finding.status])
+        body = say.text(f"{finding.name:<{widest}}  {measurement(finding)}  (expected {expectation(finding)})")
+        say.console.print(head + body)
+        if finding.status is not Status.PASS and finding.why:
+            say.line(finding.why, indent=4)
+        if finding.status is Status.FAIL:
+            for item in finding.evidence[:3]:
+                say.line(f"see {item.file} {item.where}: {item.text}", "dim", indent=4)
+    say.line("")
+
+
+def _recovery(say: _Printer, verdict: Verdict) -> None:
+    rows = recovery_rows(verdict)
+    if not rows:
+        return
+    say.line("Recovery, counted from the inject", "bold")
+    say.table(("fault", "noticed", "first good", "serviceable", "steady"), [row[:5] for row in rows])
+
+
+def _divergence(say: _Printer, divergence: Divergence) -> None:
+    say.line(f"First divergence: {divergence.headline}", STYLES[Status.FAIL])
+    if divergence.fields:
+        rows = [(item.field, item.first, item.second) for item in divergence.fields[:MAX_FIELDS]]
+        say.table(divergence.columns, rows)
+    more = len(divergence.fields) + divergence.more - MAX_FIELDS
+    if more > 0:
+        say.line(f"... and {more} more fields; the report shows them", "dim")

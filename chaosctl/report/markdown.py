@@ -1,0 +1,102 @@
+"""summary.md: what a pull request or a GitHub step summary shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from chaosctl.recording.reader import Recording
+from chaosctl.report.replays import Divergence, divergences
+from chaosctl.report.tables import FAULT_COLUMNS, RECOVERY_COLUMNS, fault_rows, generic_table, recovery_rows
+from chaosctl.report.wording import (
+    exit_meaning,
+    expectation,
+    headline,
+    measurement,
+    rerun_command,
+    status_word,
+)
+from chaosctl.verify.contract import Finding, Verdict
+
+MAX_BYTES = 1024 * 1024 - 1  # GitHub refuses a step summary of more than 1 MiB
+MAX_ROWS = 200
+_EMOJI = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
+_CUT = "\n\n*Cut here: the rest is in report.html and verdict.json.*\n"
+
+
+class MarkdownReporter:
+    """Tables in GitHub's Markdown, with everything that a name could break escaped."""
+
+    name = "Markdown"
+    file_name = "summary.md"
+
+    def render(self, recording: Recording, verdict: Verdict) -> str:
+        """Return the summary, less than 1 MiB."""
+        return cut("\n".join(_lines(recording, verdict)) + "\n", MAX_BYTES)
+
+
+def escape(text: object) -> str:
+    """Return text as plain words inside a table cell: no markup, no HTML, no links, no mentions, one line."""
+    line = " ".join(str(text).split())
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
+    return re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", line)
+
+
+def code(text: object) -> str:
+    """Return text as a code block that it cannot close."""
+    longest = max((len(run) for run in re.findall(r"`+", str(text))), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """Return the text in at most `max_bytes` of UTF-8, cut at a line and marked where it is."""
+    data = text.encode()
+    if len(data) <= max_bytes:
+        return text
+    kept = data[: max_bytes - len(_CUT.encode())].decode(errors="ignore")
+    return kept[: kept.rfind("\n")] + _CUT
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    listed = list(rows)
+    lines = [f"| {' | '.join(map(escape, columns))} |", f"|{' --- |' * len(columns)}"]
+    lines += [f"| {' | '.join(map(escape, row))} |" for row in listed[:MAX_ROWS]]
+    if len(listed) > MAX_ROWS:
+        lines += ["", f"{len(listed) - MAX_ROWS} more rows are in verdict.json."]
+    return [*lines, ""]
+
+
+def _objective(finding: Finding) -> tuple[str, ...]:
+    return (status_word(finding.status), finding.name, expectation(finding), measurement(finding), finding.why)
+
+
+def _lines(recording: Recording, verdict: Verdict) -> list[str]:
+    relay = " ".join(str(verdict.relay.get(key, "")) for key in ("kind", "version")).strip() or "unknown"
+    lines = [
+        f"## {_EMOJI[verdict.status.value]} {escape(verdict.experiment)}: {verdict.status.value}",
+        "",
+        f"{headline(verdict)}. Exit code {verdict.exit_code}: {exit_meaning(verdict.exit_code)}.",
+        "",
+        f"Run {escape(verdict.run_id)}, seed {verdict.seed}, relay {escape(relay)}, ended: {escape(verdict.ended)}.",
+        "",
+        *(f"- {escape(note)}" for note in verdict.notes),
+        "",
+        *_table(("", "objective", "expected", "measured", "why"), map(_objective, verdict.objectives)),
+    ]
+    if verdict.recovery:
+        lines += ["### Recovery", "", *_table(RECOVERY_COLUMNS, recovery_rows(verdict))]
+    if verdict.rollback:
+        lines += ["### Rollback", "", *_table(*generic_table(verdict.rollback))]
+    if verdict.replays:
+        lines += ["### Replay", "", *_table(*generic_table(verdict.replays))]
+        for divergence in divergences(verdict):
+            lines += _divergence(divergence)
+    if verdict.faults:
+        lines += ["### Faults", "", *_table(FAULT_COLUMNS, fault_rows(verdict))]
+    return [*lines, "### Run it again", "", code(rerun_command(recording.run, verdict))]
+
+
+def _divergence(divergence: Divergence) -> list[str]:
+    rows = ((item.field, item.first, item.second) for item in divergence.fields)
+    return [f"First divergence: {escape(divergence.headline)}.", "", *_table(divergence.columns, rows)]

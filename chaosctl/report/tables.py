@@ -1,0 +1,81 @@
+"""The tables that several reporters show, as words: recovery a fault, faults, and where a replay first went apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chaosctl.report.wording import NOTHING, cell, duration, label
+from chaosctl.verify.contract import Verdict
+
+RECOVERY_COLUMNS = ("fault", "noticed", "first good", "serviceable", "steady", "sessions", "outages")
+FAULT_COLUMNS = ("fault", "on", "applied", "late by", "healed", "proof")
+Row = tuple[str, ...]
+
+
+def recovery_rows(verdict: Verdict) -> list[Row]:
+    """Return a row a fault, in the order of `RECOVERY_COLUMNS`; durations count from the inject, then from the heal."""
+    return [_recovery_row(row) for row in verdict.recovery]
+
+
+def _recovery_row(row: Mapping[str, Any]) -> Row:
+    fault = f"{row.get('fault', NOTHING)}: {row.get('kind', '?')} on {row.get('on', '?')}"
+    if row.get("first_error_ns") is None:
+        seen: Row = ("no outage seen", NOTHING, NOTHING, _since(row, "steady_ns"))
+    else:
+        times = (_since(row, key) for key in ("first_good_ns", "serviceable_ns", "steady_ns"))
+        seen = (_since(row, "first_error_ns"), *times)
+    return (fault, *seen, _sessions(row), cell("outages", row.get("outages")))
+
+
+def _since(row: Mapping[str, Any], key: str) -> str:
+    """Return `1.25 s ± 50 ms (−2.75 s from heal)`; `> T` where it did not happen before the end of what was seen."""
+    called, healed, at = row.get("called_ns"), row.get("healed_ns"), row.get(key)
+    if called is None:
+        return NOTHING
+    if at is None:
+        end = row.get("censored_ns")
+        return NOTHING if end is None else f"> {duration(max(end - called, 0))}"
+    text = f"{duration(at - called)} ± {duration(row.get('uncertainty_ns') or 0)}"
+    return f"{text} ({duration(at - healed)} after heal)" if healed is not None and at > healed else text
+
+
+def _sessions(row: Mapping[str, Any]) -> str:
+    counted = [(word, row.get(f"sessions_{word}")) for word in ("kept", "resumed", "lost")]
+    return ", ".join(f"{count} {word}" for word, count in counted if count is not None) or NOTHING
+
+
+def fault_rows(verdict: Verdict) -> list[Row]:
+    """Return a row a fault, in the order of `FAULT_COLUMNS`."""
+    return [_fault_row(fault) for fault in verdict.faults]
+
+
+def _fault_row(fault: Mapping[str, Any]) -> Row:
+    requested, applied, healed = (fault.get(key) for key in ("requested_ns", "applied_ns", "healed_ns"))
+    late = duration(applied - requested) if applied is not None and requested is not None else NOTHING
+    proved = "proved" if fault.get("proved") else "not proved"
+    return (
+        f"{fault.get('id', NOTHING)}: {fault.get('kind', '?')}",
+        str(fault.get("on", NOTHING)),
+        "never" if applied is None else f"at {duration(applied)}",
+        late,
+        NOTHING if healed is None else f"at {duration(healed)}",
+        f"{proved}: {fault['proof']}" if fault.get("proof") else proved,
+    )
+
+
+def generic_table(rows: Sequence[Mapping[str, Any]]) -> tuple[Row, list[Row]]:
+    """Return headings and rows of any table of a verdict; nested things are left to whoever shows them."""
+    keys = list(dict.fromkeys(key for row in rows for key, value in row.items() if not _is_nested(value)))
+    return tuple(label(key) for key in keys), [tuple(cell(key, row.get(key)) for key in keys) for row in rows]
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, Mapping) or (
+        isinstance(value, list | tuple) and any(isinstance(i, Mapping) for i in value)
+    )
+
+
+def pairs(table: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return an object of a verdict (relay, generator, environment) as names and words."""
+    return [(label(key), cell(key, value)) for key, value in table.items()]
