@@ -13,6 +13,7 @@ from chaosctl.faults.toxics import NS_PER_MS, STREAMS, Direction, WholeMs, add_t
 from chaosctl.safety.undo import Undo
 
 TIMES = 7
+LONG_NS = 1_000_000_000
 
 
 class LatencyParams(Params):
@@ -87,6 +88,9 @@ def judge(
     added_ns = delay.added_ns - usual_ns
     tolerance_ns = params.jitter_ns + usual_jitter_ns / params.ways + params.latency_ns / 10
     least_ns = params.ways * max(params.latency_ns - tolerance_ns, params.latency_ns / 4)
+    if delay.censored:
+        # The bound of a proof came before the answer: the rest of a long latency is not waited for.
+        least_ns = min(least_ns, LONG_NS)
     proved = added_ns < params.ways * params.latency_ns / 2 + usual_jitter_ns if healed else added_ns >= least_ns
     asked = f"{format_duration(params.latency_ns)} ± {format_duration(params.jitter_ns)}"
     usual = f", of which {format_duration(usual_ns)} are the cohort's own" if usual_ns else ""
