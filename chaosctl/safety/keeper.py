@@ -8,7 +8,7 @@ undoes what is left in the journal, and says so in the run's events.
          {"do": "spawn", "id": 1, "name": "world[0]", "argv": [], "env": {}, "cwd": "",
           "log_path": "", "log_limit_bytes": 0}
          {"do": "end", "id": 2}
-    out  {"id": 1, "ok": true, "pid": 1, "start_ticks": 1} | {"id": 1, "ok": false, "error": "..."}
+    out  {"id": 1, "ok": true, "name": "world[0]", "pid": 1, "start_ticks": 1} | {"id": 1, "ok": false, "error": "..."}
          {"id": 2, "ok": true, "left": ["..."]}
          {"event": "exited", "name": "world[0]", "pid": 1, "code": 0, "signal": null, "at_ns": 1}
 
@@ -140,7 +140,7 @@ class KeeperLoop:
         process = look(service.pid)
         assert process is not None, "until it is reaped here it is at least a zombie"
         self._remember(command["name"], process)
-        return {"ok": True, "pid": process.pid, "start_ticks": process.start_ticks}
+        return {"ok": True, "name": command["name"], "pid": process.pid, "start_ticks": process.start_ticks}
 
     def _log(self, path: str, limit_bytes: int) -> BoundedLog:
         # One a path: what an earlier start left behind may still write to it.

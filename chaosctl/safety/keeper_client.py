@@ -7,7 +7,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Keeper:
         self._listeners: list[OnExit] = []
         self._answers: dict[int, queue.SimpleQueue[Message]] = {}
         self._sessions: dict[int, int] = {}  # of everything ever started: process id, start ticks
-        self._running: set[int] = set()
+        self._running: dict[int, str] = {}
         self._lock = threading.Lock()
         self._gone = False
         self._closing = False
@@ -125,15 +125,18 @@ class Keeper:
         )
         return Spawned(answer["pid"], answer["start_ticks"])
 
-    def leftovers(self) -> tuple[Process, ...]:
-        """Return what ended services have left behind: what they had forked and the keeper has adopted."""
+    def held(self, names: Collection[str]) -> tuple[Process, ...]:
+        """Return all that it holds for these names: what was started under them, and what ended processes of anybody
+        left behind for it to adopt. The families of what runs under other names are left out."""
+        if self._gone:
+            return ()
         with self._lock:
-            running = set(self._running)
+            others = {pid for pid, name in self._running.items() if name not in names}
         found = descendants(self.pid)
-        owned = {process.pid for process in found if process.pid in running or process.session in running}
-        while more := {process.pid for process in found if process.parent in owned} - owned:
-            owned |= more
-        return tuple(process for process in found if process.pid not in owned)
+        theirs = {process.pid for process in found if process.pid in others or process.session in others}
+        while more := {process.pid for process in found if process.parent in theirs} - theirs:
+            theirs |= more
+        return tuple(process for process in found if process.pid not in theirs)
 
     def end_everything(self, term_within_s: float = 0.0) -> tuple[str, ...]:
         """End every process of the run but this one and the keeper, found by label and by record; works without the
@@ -180,13 +183,13 @@ class Keeper:
             answers = self._answers.get(message["id"])
             if "pid" in message:
                 self._sessions[message["pid"]] = message["start_ticks"]
-                self._running.add(message["pid"])
+                self._running[message["pid"]] = message["name"]
         if answers is not None:
             answers.put(message)
 
     def _notify(self, message: Message) -> None:
         with self._lock:
-            self._running.discard(message["pid"])
+            self._running.pop(message["pid"], None)
         how = Exit(message["at_ns"], message["code"], message["signal"])
         for listener in tuple(self._listeners):
             listener(ExitNotice(message["name"], message["pid"], how))

@@ -1,0 +1,189 @@
+"""The `process` driver: services as child processes of the keeper, on this machine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.readiness import Check, check_of
+from chaosctl.deploy.replica import Command, ProcessReplica
+from chaosctl.deploy.restart import Supervisor
+from chaosctl.errors import NotReadyError, RecordingError
+from chaosctl.experiment.interpolate import expand
+from chaosctl.experiment.model import Service, Target
+from chaosctl.safety.keeper_client import Keeper
+from chaosctl.safety.label import end_found, end_processes, labelled
+from chaosctl.safety.ports import LOOPBACK, free_ports, is_taken
+
+_NOTICED_WITHIN_S = 2.0
+
+
+class ProcessDriver:
+    """Implements `deploy.contract.Driver`. Threads may share it; `down` may come at any moment."""
+
+    def __init__(
+        self,
+        target: Target,
+        folder: Path,
+        bundle: Path,
+        keeper: Keeper,
+        sink: EventSink,
+        start_order: tuple[str, ...],
+        environ: Mapping[str, str],
+        abort: threading.Event,
+    ) -> None:
+        """`folder` is the experiment's; `start_order` names every service after those that it needs; `abort` ends
+        the waiting of `up` early."""
+        self._target = target
+        self._folder = folder
+        self._bundle = bundle.absolute()
+        self._keeper = keeper
+        self._sink = sink
+        self._start_order = start_order
+        self._environ = dict(environ)
+        self._abort = abort
+        self._links: dict[str, str] = {}
+        self._replicas: dict[tuple[str, int], ProcessReplica] = {}
+        self._supervisor: Supervisor | None = None
+
+    def allocate(self) -> tuple[Replica, ...]:
+        """Choose ports and folders of every replica, once; nothing is started. Raises NotReadyError, RecordingError."""
+        if not self._replicas:
+            services = self._target.services
+            ports = iter(free_ports(sum(len(one.ports) * one.replicas for one in services.values())))
+            self._replicas = {
+                (name, index): ProcessReplica(
+                    self._place(name, index, {port: f"{LOOPBACK}:{next(ports)}" for port in service.ports}),
+                    service,
+                    self._keeper,
+                    self._sink,
+                )
+                for name, service in services.items()
+                for index in range(service.replicas)
+            }
+        return tuple(one.replica for one in self._replicas.values())
+
+    def up(self, links: Mapping[str, str]) -> None:
+        """Start every service after those that it needs, and wait until each is ready. `links` maps a link's name to
+        the address that its client services connect to. Raises NotReadyError."""
+        self.allocate()
+        self._links = dict(links)
+        self._supervisor = Supervisor(self._replicas.values())
+        self._keeper.subscribe(self._supervisor.post)
+        self._supervisor.start()
+        for service in self._start_order:
+            replicas = self._of(service)
+            starts = [
+                (one, one.begin(self._command(one), self._checks(one))) for one in replicas if self._may_start(one)
+            ]
+            for one, start in starts:
+                one.wait_ready(start, self._abort)
+
+    def process(self, service: str, index: int) -> ProcessReplica:
+        """Return the replica's `faults.contract.ProcessControl`. Raises NotReadyError when there is none."""
+        try:
+            return self._replicas[service, index]
+        except KeyError:
+            known = ", ".join(one.name for one in self._replicas.values())
+            raise NotReadyError(f"there is no {service}[{index}]; there are: {known}") from None
+
+    def values(self, service: str, index: int) -> Mapping[str, str]:
+        """Return what `${...}` stands for in the replica's commands, paths and environment.
+
+        `self.PORT` and `link.NAME` are `host:port`, `service.NAME.PORT` those of all replicas joined by commas,
+        `state` its own folder, `index` its number. Links have values once `up` was called.
+        """
+        replica = self.process(service, index).replica
+        return {
+            "state": str(replica.state_dir),
+            "index": str(index),
+            **{f"self.{port}": address for port, address in replica.ports.items()},
+            **{f"link.{name}": address for name, address in self._links.items()},
+            **{
+                f"service.{name}.{port}": ",".join(one.replica.ports[port] for one in self._of(name))
+                for name, definition in self._target.services.items()
+                for port in definition.ports
+            },
+        }
+
+    def down(self) -> tuple[str, ...]:
+        """TERM, then KILL, everything that is left, in the reverse order of the start. Idempotent.
+
+        Return what could not be ended, a sentence each.
+        """
+        for replica in self._replicas.values():
+            replica.stop()
+        left: tuple[str, ...] = ()
+        for service in reversed(self._start_order):
+            pids = [pid for replica in self._of(service) for pid in replica.alive()]
+            left += end_processes(pids, self._target.services[service].stop_within_ns / 1e9)
+        left += self._end_strays()
+        if self._supervisor is not None:
+            if self._keeper.alive():
+                for replica in self._replicas.values():
+                    replica.wait_noticed(_NOTICED_WITHIN_S)
+            self._supervisor.stop(_NOTICED_WITHIN_S)
+        return tuple(dict.fromkeys(left))
+
+    def _end_strays(self) -> tuple[str, ...]:
+        """End what left its replica's session, and what was started just as `up` was interrupted."""
+        names = {replica.name for replica in self._replicas.values()}
+        return end_found(lambda: self._keeper.held(names), 0.0)[1]
+
+    def _of(self, service: str) -> tuple[ProcessReplica, ...]:
+        return tuple(one for (name, _), one in self._replicas.items() if name == service)
+
+    def _place(self, service: str, index: int, ports: Mapping[str, str]) -> Replica:
+        state = self._bundle / "state" / f"{service}-{index}"
+        logs = self._bundle / "logs"
+        for folder in (state, logs):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RecordingError(
+                    f"{folder} cannot be made ({error.strerror}); give another folder with --out"
+                ) from error
+        return Replica(service, index, ports, state, logs / f"{service}-{index}.log")
+
+    def _may_start(self, replica: ProcessReplica) -> bool:
+        """Raises NotReadyError when it cannot be started here and now; returns True otherwise."""
+        if self._abort.is_set():
+            raise NotReadyError(f"stopped before {replica.name} was started")
+        folder = self._working_folder(replica.definition)
+        if not folder.is_dir():
+            raise NotReadyError(
+                f"{replica.name} cannot be started: its folder {folder} does not exist; "
+                f"mend `folder` of service {replica.service}"
+            )
+        for port, address in replica.replica.ports.items():
+            host, _, number = address.rpartition(":")
+            if is_taken(host, int(number)):
+                raise NotReadyError(
+                    f"{replica.name} cannot be started: its port {port} ({address}) is in use by another program, "
+                    "since a moment ago; run it again, other ports will be chosen"
+                )
+        return True
+
+    def _command(self, replica: ProcessReplica) -> Command:
+        values = self.values(replica.service, replica.index)
+        argv = expand(replica.definition.run, values)
+        return Command(argv, self._env(replica), self._working_folder(replica.definition))
+
+    def _env(self, replica: ProcessReplica) -> dict[str, str]:
+        own = replica.definition.env
+        values = expand(tuple(own.values()), self.values(replica.service, replica.index))
+        return labelled({**self._environ, **dict(zip(own, values, strict=True))}, self._keeper.run_id)
+
+    def _working_folder(self, service: Service) -> Path:
+        return (self._folder / service.folder).absolute()
+
+    def _checks(self, replica: ProcessReplica) -> Callable[[], Check | None]:
+        """Return what makes a readiness check for each start of the replica."""
+        ready = replica.definition.ready
+        if ready is None:
+            return lambda: None
+        command = expand(ready.command or (), self.values(replica.service, replica.index))
+        env, folder = self._env(replica), self._working_folder(replica.definition)
+        return lambda: check_of(ready, replica.replica, command, env, folder)

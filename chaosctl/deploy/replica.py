@@ -1,0 +1,285 @@
+"""One replica as a process of the keeper: started, watched, held down, started again."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.readiness import POLL_S, Check
+from chaosctl.deploy.restart import restart_due_ns
+from chaosctl.errors import NotReadyError
+from chaosctl.experiment.model import Service
+from chaosctl.safety.exits import Exit, ExitNotice
+from chaosctl.safety.keeper_client import Keeper, Spawned
+from chaosctl.safety.label import end_processes
+from chaosctl.safety.processes import running, send_signal, session_members
+
+LOG_LIMIT_BYTES = 16 * 1024 * 1024
+_LAST_LINES = 20
+_LAST_BYTES = 65_536
+_NOTICE_WITHIN_S = 2.0
+# A command without `ready` counts as ready when it did not end within this time: a wrong one ends at once.
+_SETTLE_NS = 200_000_000
+_ENDING = {"SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """What starts the replica: the words, the whole environment and the folder."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Start:
+    """One start of the replica: its process, when it was asked for (monotonic ns), what tells that it is ready."""
+
+    pid: int
+    at_ns: int
+    check: Check | None
+
+
+class ProcessReplica:
+    """Implements `faults.contract.ProcessControl`. Threads may share it."""
+
+    def __init__(self, replica: Replica, definition: Service, keeper: Keeper, sink: EventSink) -> None:
+        self.replica = replica
+        self.service = replica.service
+        self.index = replica.index
+        self.definition = definition
+        self.restart_due_ns: int | None = None
+        self._keeper = keeper
+        self._sink = sink
+        self._changed = threading.Condition()
+        self._command: Command | None = None
+        self._new_check: Callable[[], Check | None] = lambda: None
+        self._current: Spawned | None = None
+        self._starts = 0
+        self._sessions: list[Spawned] = []  # that may still have members
+        self._exits: dict[int, Exit] = {}
+        self._signals: dict[int, set[str]] = {}  # that were sent on purpose, by process
+        self._restarts = 0
+        self._was_ready = False
+        self._held = False
+        self._stopping = False
+
+    @property
+    def name(self) -> str:
+        """`world[0]`."""
+        return self.replica.name
+
+    # -- the life of the replica, as the driver leads it
+
+    def begin(self, command: Command, new_check: Callable[[], Check | None]) -> Start:
+        """Start it for the first time. `new_check` makes a readiness check for each start. Raises NotReadyError."""
+        self._command = command
+        self._new_check = new_check
+        with self._changed:
+            return self._start()
+
+    def wait_ready(self, start: Start, abort: threading.Event) -> None:
+        """Wait until it is ready. Raises NotReadyError with the last lines of its log when it ends or takes too long,
+        or when `abort` is set."""
+        within_ns = self.definition.ready.within_ns if self.definition.ready else _SETTLE_NS
+        due_ns = time.monotonic_ns() + within_ns
+        while (left_ns := due_ns - time.monotonic_ns()) > 0:
+            # A stranger on the same port may have answered for a process that has ended.
+            if start.check is not None and start.check.holds(left_ns / 1e9) and self.pid() == start.pid:
+                break
+            if abort.is_set():
+                raise NotReadyError(f"stopped before {self.name} was ready")
+            if (end := self.exit_of(start.pid, POLL_S)) is not None:
+                raise NotReadyError(self._ended_early(end))
+        else:
+            if start.check is not None:
+                raise NotReadyError(self._never_ready(start.check, within_ns / 1e9))
+        ready_ns = start.at_ns if start.check is None else time.monotonic_ns()
+        self._was_ready = True
+        self._sink("service_ready", at_ns=ready_ns - self._keeper.origin_ns, service=self.service, replica=self.index)
+
+    def stop(self) -> None:
+        """From now on it is not started again, whatever its policy; its end is expected."""
+        with self._changed:
+            self._stopping = True
+            self.restart_due_ns = None
+
+    def alive(self) -> tuple[int, ...]:
+        """Return the ids of all processes that run in any session it has started."""
+        return tuple(member.pid for one in self._sessions for member in session_members(one.pid, one.start_ticks))
+
+    def wait_noticed(self, within_s: float) -> None:
+        """Wait until the end of every process it has started was noticed, or for `within_s`."""
+        with self._changed:
+            self._changed.wait_for(lambda: all(one.pid in self._exits for one in self._sessions), within_s)
+
+    # -- Supervised
+
+    def ended(self, notice: ExitNotice) -> None:
+        """Record the end, clear away what it left, and decide whether it is started again."""
+        # As a service manager does: a replica whose main process is dead is dead, its workers hold no port any more.
+        # While everything is being stopped they have the same time for it as the main process had.
+        if not self._stopping:
+            self._clear_away(notice.pid)
+        with self._changed:
+            wanted_down = self._held or self._stopping
+            sent = self._signals.get(notice.pid, set())
+            expected = wanted_down or notice.exit.signal in sent or not sent.isdisjoint(_ENDING)
+            if self._was_ready:
+                self.restart_due_ns = restart_due_ns(self.definition.restart, notice.exit, self._restarts, wanted_down)
+            self._sink(
+                "service_exited",
+                at_ns=notice.exit.at_ns - self._keeper.origin_ns,
+                service=self.service,
+                replica=self.index,
+                pid=notice.pid,
+                code=notice.exit.code,
+                signal=notice.exit.signal,
+                expected=expected,
+            )
+            self._exits[notice.pid] = notice.exit
+            self._current = None
+            self._changed.notify_all()
+
+    def restart_if_due(self) -> None:
+        """Start it again, if its time has come."""
+        with self._changed:
+            if self.restart_due_ns is not None and self.restart_due_ns <= time.monotonic_ns():
+                self._restarts += 1
+                self._start_again()
+
+    # -- ProcessControl
+
+    def pid(self) -> int | None:
+        """Return its process id now, None while it is down."""
+        current = self._current
+        return current.pid if current and running(current.pid, current.start_ticks) else None
+
+    def start_ticks(self) -> int | None:
+        """Return the start time of that process (field 22 of /proc/PID/stat)."""
+        current = self._current
+        return current.start_ticks if current and running(current.pid, current.start_ticks) else None
+
+    def signal(self, name: str) -> None:
+        """Send a signal to the main process, and to it only. Raises NotReadyError when there is none."""
+        current = self._current
+        if current is None:
+            raise NotReadyError(f"{self.name} is down: there is no process to send {name} to")
+        self._signals.setdefault(current.pid, set()).add(name)
+        try:
+            sent = send_signal(current.pid, current.start_ticks, signal.Signals[name])
+        except OSError as error:
+            raise NotReadyError(f"{self.name} did not take {name}: {error.strerror}") from error
+        if not sent:
+            raise NotReadyError(f"{self.name} has just ended: there is no process to send {name} to")
+
+    def hold_down(self) -> None:
+        """From now on, its restart policy does not act."""
+        with self._changed:
+            self._held = True
+            self.restart_due_ns = None
+
+    def release(self) -> None:
+        """The restart policy acts again; a replica that is down is started now, whatever its policy."""
+        with self._changed:
+            self._held = False
+            if self._stopping or self._starts == 0 or self.pid() is not None:
+                return
+            # Dead but not yet noticed: its workers are being cleared away.
+            self._changed.wait_for(lambda: self._current is None, _NOTICE_WITHIN_S)
+            if self._current is None and not self._stopping:
+                self._start_again()
+
+    def exit_of(self, pid: int, within_s: float) -> Exit | None:
+        """Return how that process ended, as its parent saw it; None if it did not end in that time."""
+        with self._changed:
+            self._changed.wait_for(lambda: pid in self._exits, within_s)
+            return self._exits.get(pid)
+
+    # -- within
+
+    def _clear_away(self, pid: int) -> None:
+        """End what is left of the session of an ended process."""
+        with self._changed:  # waits for a start that has not yet noted its session
+            ended = [one for one in self._sessions if one.pid == pid]
+            self._sessions = [one for one in self._sessions if one.pid != pid]
+        for one in ended:
+            end_processes((member.pid for member in session_members(one.pid, one.start_ticks)), 0.0)
+
+    def _start(self) -> Start:
+        """Start a process; `_changed` is held, so that its end is not noticed before its start."""
+        assert self._command is not None, "begin() comes first"
+        check = self._new_check()
+        at_ns = time.monotonic_ns()
+        try:
+            spawned = self._keeper.spawn(
+                self.name,
+                self._command.argv,
+                self._command.env,
+                self._command.folder,
+                self.replica.log_path,
+                LOG_LIMIT_BYTES,
+            )
+        except NotReadyError as error:
+            raise NotReadyError(
+                f"{self.name} cannot be started: {error}; mend `run` of service {self.service}"
+            ) from error
+        self._current = spawned
+        self._sessions.append(spawned)
+        self._starts += 1
+        self._sink("service_started", service=self.service, replica=self.index, pid=spawned.pid, start=self._starts)
+        return Start(spawned.pid, at_ns, check)
+
+    def _start_again(self) -> None:
+        """Start it and have a thread of its own say when it is ready. `_changed` is held."""
+        self.restart_due_ns = None
+        try:
+            start = self._start()
+        except NotReadyError as error:
+            self._sink("note", text=str(error))
+            return
+        threading.Thread(target=self._watch, args=(start,), name=f"{self.name} readiness", daemon=True).start()
+
+    def _watch(self, start: Start) -> None:
+        try:
+            self.wait_ready(start, threading.Event())
+        except NotReadyError as error:
+            if not (self._held or self._stopping):
+                self._sink("note", text=str(error).partition("\n")[0])
+
+    def _ended_early(self, end: Exit) -> str:
+        mend = f"run `{' '.join(self._command.argv)}` by hand to see why" if self._command else ""
+        lines = last_lines(self.replica.log_path)
+        if any("address already in use" in line.lower() or "EADDRINUSE" in line for line in lines):
+            ports = ", ".join(f"{name} {address}" for name, address in self.replica.ports.items()) or "no port"
+            mend = f"a port is in use by another program: it was given {ports}; use these in `run`, or end the other"
+        return _with_log(f"{self.name} ended {end} before it was ready; {mend}", self.replica.log_path, lines)
+
+    def _never_ready(self, check: Check, within_s: float) -> str:
+        text = f"{self.name} was not ready within {within_s:g} s; waited until {check.describe()}"
+        lines = last_lines(self.replica.log_path)
+        return _with_log(f"{text}; mend the service, or give it longer with `within`", self.replica.log_path, lines)
+
+
+def last_lines(log_path: Path) -> list[str]:
+    """Return the last 20 lines of a service's output, oldest first; what was renamed is part of it."""
+    data = b""
+    for path in (log_path.with_name(f"{log_path.name}.1"), log_path):
+        with contextlib.suppress(OSError), path.open("rb") as log:
+            log.seek(max(0, path.stat().st_size - _LAST_BYTES))
+            data += log.read()
+    return list(deque(data.decode(errors="replace").splitlines(), maxlen=_LAST_LINES))
+
+
+def _with_log(text: str, log_path: Path, lines: list[str]) -> str:
+    if not lines:
+        return f"{text}\nit printed nothing ({log_path})"
+    return "\n".join([text, f"the last lines of {log_path}:", *(f"  {line}" for line in lines)])
