@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from chaosctl.experiment.model import Link
+from chaosctl.experiment.model import Link
 
 ALL = "all"
 _ON = re.compile(r"([^/\[\]]+)(?:/([^/\[\]]+)|\[([0-9]{1,4})\])?")
@@ -39,14 +37,13 @@ def parse_on(text: str) -> On:
     return On(match[1], match[2], int(match[3]) if match[3] else None)
 
 
-def bots_links(links: Mapping[str, Link]) -> tuple[str, ...]:
-    """Return the links that start at the bots."""
-    return tuple(name for name, link in links.items() if link.from_service is None)
+def bots_link(links: Mapping[str, Link], through: str | None) -> str:
+    """Return the link that the bots use: the named one, else the only one that starts at the bots.
 
-
-def choose_bots_link(links: Mapping[str, Link], through: str | None) -> str | None:
-    """Return the link that the bots use: the named one, else the only one that starts at the bots, else None."""
-    if through is not None:
-        return through if through in links else None
-    starting = bots_links(links)
-    return starting[0] if len(starting) == 1 else None
+    Raises ValueError where that is none or more than one; a loaded experiment has exactly one.
+    """
+    starting = [name for name, link in links.items() if link.from_service is None]
+    named = starting if through is None else [name for name in starting if name == through]
+    if len(named) != 1:
+        raise ValueError(f"the bots' link is not clear: {', '.join(starting) or 'none starts at the bots'}")
+    return named[0]

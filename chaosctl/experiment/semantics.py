@@ -10,7 +10,7 @@ from chaosctl.experiment.complaints import Complaint, Path, mend
 from chaosctl.experiment.draft import Draft
 from chaosctl.experiment.kinds import FaultKind, FaultKinds, ObjectiveKinds
 from chaosctl.experiment.model import Offers, TimelineItem
-from chaosctl.experiment.places import ALL, On, choose_bots_link, parse_on
+from chaosctl.experiment.places import ALL, On, bots_link, parse_on
 from chaosctl.experiment.target_rules import check_target
 from chaosctl.experiment.units import format_duration
 
@@ -174,9 +174,9 @@ def _wrong_link(on: On, kind: FaultKind, draft: Draft) -> str | None:
         return _unknown("link", on.name, draft.links)
     if on.replica is not None:
         return f"'{on.name}' is a link, which has no replicas; write '{on.name}', or '{on.name}/COHORT'"
-    if on.cohort is None or draft.swarm is None:
+    if on.cohort is None:
         return None
-    if on.name != choose_bots_link(draft.starting_at_bots, draft.swarm.through):
+    if (bots := _used_by_bots(draft)) and on.name != bots:
         return f"the bots do not use '{on.name}', so it has no cohorts; write '{on.name}'"
     cohorts = draft.cohorts or {ALL: None}
     return None if on.cohort in cohorts else _unknown("cohort", on.cohort, cohorts)
@@ -221,14 +221,20 @@ def _unmet(need: str, draft: Draft) -> str | None:
 
 
 def _no_probe(draft: Draft) -> str | None:
-    if draft.swarm is None or draft.probe is None:
-        return None
-    name = draft.probe.through or choose_bots_link(draft.starting_at_bots, draft.swarm.through)
+    name = (draft.probe.through if draft.probe else None) or _used_by_bots(draft)
     link = draft.links.get(name) if name else None
     service = draft.services.get(link.to) if link else None
     if link is None or service is None or service.probe is not None:
         return None
     return f"the probe's link '{name}' leads to '{link.to}', which declares no `probe`; add `probe:` to that service"
+
+
+def _used_by_bots(draft: Draft) -> str | None:
+    """Return the bots' link, or None where that is not clear (which is reported by itself)."""
+    try:
+        return bots_link(draft.starting_at_bots, draft.swarm.through if draft.swarm else None)
+    except ValueError:
+        return None
 
 
 def _one_of(names: list[str]) -> str:

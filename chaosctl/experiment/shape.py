@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from chaosctl.experiment.complaints import Complaint, Path, dotted, mend
 from chaosctl.experiment.model import NAME
+from chaosctl.experiment.units import WRITTEN, format_duration, format_size
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -53,7 +54,7 @@ def validate(
     try:
         # A short form is turned into attribute names by the model itself; what people write has YAML names only.
         written = isinstance(data, Mapping)
-        instance = model.model_validate(data, by_alias=True, by_name=not written)
+        instance = model.model_validate(data, by_alias=True, by_name=not written, context=WRITTEN)
     except ValidationError as error:
         return None, _complaints(model, data, path, error.errors(include_url=False), tuple(also_known))
     return instance, ()
@@ -65,7 +66,7 @@ def _complaints(
     found: dict[tuple[Path, str], Complaint] = {}
     for error in errors:
         loc = error["loc"]
-        place = _existing(data, loc)
+        place, written = _existing(data, loc)
         key = next((part for part in reversed(loc) if isinstance(part, str)), "")
         if error["type"] == "missing":
             complaint = Complaint(path + place, _missing(model, path + place, loc))
@@ -76,28 +77,26 @@ def _complaints(
         elif loc and loc[-1] == "[key]":
             complaint = Complaint(path + loc[:-1], f"'{loc[-2]}' is no name; {_NAME_MEND}", at_key=True)
         else:
-            complaint = Complaint(path + place, _wrong_value(error))
+            complaint = Complaint(path + place, _wrong_value(error, written, _attribute(model, loc)))
         # Each arm of a union reports for itself; the first says it, unless the arms look at different keys.
         in_union = place != loc and error["type"] != "missing"
         found.setdefault((complaint.path, "" if in_union else complaint.text), complaint)
     meant = {complaint.text.split("did you mean ")[-1] for complaint in found.values() if complaint.at_key}
-    return tuple(
-        complaint for complaint in found.values() if f"{complaint.text.split(' is missing')[0]}?" not in meant
-    )
+    return tuple(complaint for complaint in found.values() if f"{complaint.text.split(' is missing')[0]}?" not in meant)
 
 
 _NAME_MEND = "write lower-case letters, digits and dashes, beginning with a letter, at most 63"
 
 
-def _existing(data: Any, loc: Path) -> Path:
-    """Return the part of `loc` that stands in the data: pydantic also puts the arms of unions into it."""
+def _existing(data: Any, loc: Path) -> tuple[Path, Any]:
+    """Return the part of `loc` that stands in the data, and what stands there: the rest names arms of unions."""
     place: list[str | int] = []
     for part in loc:
         in_list = isinstance(data, list) and isinstance(part, int) and part < len(data)
         if in_list or (isinstance(data, Mapping) and part in data):
             data = data[part]
             place.append(part)
-    return tuple(place)
+    return tuple(place), data
 
 
 def _missing(model: type[BaseModel], path: Path, loc: Path) -> str:
@@ -110,14 +109,14 @@ def _missing(model: type[BaseModel], path: Path, loc: Path) -> str:
     return f"'{name}' is missing{where}; add `{name}: ...`{f' ({description})' if description else ''}"
 
 
-def _wrong_value(error: ErrorDetails) -> str:
-    kind, context, value = error["type"], error.get("ctx", {}), error["input"]
+def _wrong_value(error: ErrorDetails, value: Any, attribute: str) -> str:
+    kind, context = error["type"], error.get("ctx", {})
     shown = "nothing" if value is None else f"'{value}'" if isinstance(value, (str, int, float)) else "this"
     if kind == "value_error":
         return str(context["error"])
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
-        return f"{shown} is out of bounds; write {words.format(context[name])}"
+        return f"{shown} is out of bounds; write {words.format(_in_units(context[name], attribute))}"
     if kind in ("literal_error", "enum"):
         known = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
         return f"{shown} is not known here; {mend(str(value), known, 'leave it out')}"
@@ -132,6 +131,20 @@ def _wrong_value(error: ErrorDetails) -> str:
     if expected:
         return f"{shown} is not {expected}; write {example}"
     return f"{shown} is refused ({error['msg']}); `chaosctl schema` says what can stand here"
+
+
+def _in_units(value: Any, attribute: str) -> str:
+    """Return a bound as people write it; attribute names end in their unit."""
+    if attribute.endswith("_ns"):
+        return format_duration(value)
+    if attribute.endswith(("_bytes", "_bytes_per_s")):
+        return format_size(value) + ("/s" if attribute.endswith("_per_s") else "")
+    return str(value)
+
+
+def _attribute(model: type[BaseModel], loc: Path) -> str:
+    fields = _model_at(model, loc[:-1]).model_fields.items() if loc else ()
+    return next((name for name, field in fields if (field.alias or name) == loc[-1]), "")
 
 
 def _keys(model: type[BaseModel]) -> tuple[str, ...]:

@@ -1,21 +1,25 @@
 """Quantities with units as people write them: `80ms`, `2m`, `15%`, `10/s`, `64KiB`.
 
 Each `parse_*` takes what stood in the file and returns a plain number, or raises `ValueError` with a sentence that
-names the mend. A bare number is refused (except zero): a reader must not have to guess its unit.
+names the mend. A bare number is refused (except zero): a reader must not have to guess its unit. Models refuse it in
+what people wrote (validated with the context `WRITTEN`), and take it from what was resolved before, such as a plan.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
 
+WRITTEN: Mapping[str, bool] = {"written": True}
 NS_PER_S = 1_000_000_000
 _TIME_UNITS_NS = {
     "ns": 1,
     "us": 1_000,
-    "µs": 1_000,
+    "µs": 1_000,  # U+00B5, the micro sign
+    "μs": 1_000,  # U+03BC, the Greek letter
     "ms": 1_000_000,
     "s": NS_PER_S,
     "m": 60 * NS_PER_S,
@@ -23,7 +27,8 @@ _TIME_UNITS_NS = {
 }
 _SIZE_UNITS = {"B": 1, "KB": 1_000, "MB": 10**6, "GB": 10**9, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _RATE_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_NUMBER = r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+# At most 12 digits on each side of the point: no number overflows.
+_NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})"
 
 
 def _split(value: Any, pattern: str, what: str, examples: str) -> re.Match[str]:
@@ -39,7 +44,7 @@ def parse_duration_ns(value: Any) -> int:
     """Return nanoseconds for `80ms`, `1.5s`, `2m`, `1m30s`; 0 needs no unit. Raises ValueError."""
     if not isinstance(value, bool) and value in (0, "0"):
         return 0
-    part = rf"{_NUMBER}(ns|us|µs|ms|s|m|h)"
+    part = rf"{_NUMBER}(ns|us|[µμ]s|ms|s|m|h)"
     _split(value, rf"(?:{part})+", "a duration", "80ms, 1.5s, 2m or 1m30s")
     return round(sum(float(n) * _TIME_UNITS_NS[unit] for n, unit in re.findall(part, str(value))))
 
@@ -88,22 +93,56 @@ def format_duration(value_ns: float) -> str:
     return f"{sign}{minutes}m {seconds}s" if seconds else f"{sign}{minutes}m"
 
 
-def _unit_schema(description: str, pattern: str) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"type": "string", "pattern": pattern}, {"const": 0}], "description": description})
+def format_size(value_bytes: float) -> str:
+    """Return bytes for people, in powers of 1024: `512B`, `64KiB`, `1.5MiB`."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if value_bytes >= _SIZE_UNITS[unit]:
+            return f"{value_bytes / _SIZE_UNITS[unit]:.6g}{unit}"
+    return f"{value_bytes:.6g}B"
 
 
+def _quantity(parse: Callable[[Any], float]) -> BeforeValidator:
+    """Return the validator that resolves what people wrote, and lets pass what is resolved already."""
+
+    def resolve(value: Any, info: ValidationInfo) -> Any:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        written = bool(info.context and info.context.get("written"))
+        return value if number and not written else parse(value)
+
+    return BeforeValidator(resolve)
+
+
+def _unit_schema(description: str, pattern: str, *bare: int) -> WithJsonSchema:
+    """Return the schema of a quantity that is written as text, except for the numbers in `bare`."""
+    forms: list[dict[str, Any]] = [{"type": "string", "pattern": pattern}]
+    return WithJsonSchema({"anyOf": [*forms, {"enum": list(bare)}] if bare else forms, "description": description})
+
+
+_DIGITS = r"[0-9.]+"
+_TIME = "(ns|us|[µμ]s|ms|s|m|h)"
+_SIZE = "(B|[KMG]i?B)"
 DurationNs = Annotated[
     int,
-    BeforeValidator(parse_duration_ns),
-    _unit_schema("A duration: 80ms, 1.5s, 2m", r"^([0-9.]+(ns|us|µs|ms|s|m|h))+$|^0$|\$\{"),
+    _quantity(parse_duration_ns),
+    _unit_schema("A duration: 80ms, 1.5s, 2m", rf"^({_DIGITS}{_TIME})+$|^0$|\$\{{", 0),
 ]
-Share = Annotated[float, BeforeValidator(parse_share), _unit_schema("A share: 15%", r"^[0-9.]+\s*%$|^[01]$|\$\{")]
+Share = Annotated[
+    float,
+    _quantity(parse_share),
+    _unit_schema("A share: 15%", rf"^{_DIGITS}\s*%$|^[01]$|\$\{{", 0, 1),
+]
 RatePerS = Annotated[
-    float, BeforeValidator(parse_rate_per_s), _unit_schema("A rate: 10/s, 600/m", r"^[0-9.]+\s*/\s*[smh]$|\$\{")
+    float,
+    _quantity(parse_rate_per_s),
+    _unit_schema("A rate: 10/s, 600/m", rf"^{_DIGITS}\s*/\s*[smh]$|\$\{{"),
 ]
 SizeBytes = Annotated[
-    int, BeforeValidator(parse_size_bytes), _unit_schema("A size: 64KiB, 1MB", r"^[0-9.]+\s*[KMG]?i?B$|\$\{")
+    int,
+    _quantity(parse_size_bytes),
+    _unit_schema("A size: 64KiB, 1MB", rf"^{_DIGITS}\s*{_SIZE}$|\$\{{"),
 ]
 BytesPerS = Annotated[
-    int, BeforeValidator(parse_bytes_per_s), _unit_schema("A bandwidth: 64KiB/s", r"^[0-9.]+\s*[KMG]?i?B\s*/\s*s$|\$\{")
+    int,
+    _quantity(parse_bytes_per_s),
+    _unit_schema("A bandwidth: 64KiB/s", rf"^{_DIGITS}\s*{_SIZE}\s*/\s*s$|\$\{{"),
 ]

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+SCHEMA_VERSION = 1
+
 
 @dataclass(frozen=True)
 class Phase:
