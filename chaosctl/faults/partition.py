@@ -24,6 +24,7 @@ NS_PER_S = 1_000_000_000
 # toxic, which its users take for this, throws them away and closes the connections.
 STALL = {"rate": 0}
 BOTH = STREAMS["both"]
+SEEN = {"blackhole": ("silent",), "reset": ("reset", "closed")}
 SILENT_S = 0.6
 LONGEST_LOOK_S = 1.4
 # Says nothing and expects nothing: a bare connection.
@@ -107,17 +108,19 @@ def _patience_s(place: Place, proxy: ProxyControl, direct: Exchange) -> float:
 
 
 def judge_cut(params: PartitionParams, through: Exchange, direct: Exchange, place: Place) -> Proof:
-    """Return whether what the two ways met is this cut. Refused or reset is plain; silence or an end of file could be
-    the service's own, unless it answers directly."""
+    """Return whether what the two ways met is this cut.
+
+    Refused is plain, since a relay accepts connections for a dead service too. It then resets or closes them, so
+    these, and silence, could be the service's own, unless it answers directly.
+    """
     text = f"through the relay: {through.outcome}, directly: {direct.outcome}"
-    plain = {"refuse": "refused", "reset": "reset", "blackhole": None}[params.mode]
-    if through.outcome == plain:
-        return Proof(True, text)
+    if params.mode == "refuse":
+        return Proof(through.outcome == "refused", text)
     if place.hello is None:
         return Proof(False, f"not told by a bare connection; declare `probe:` for the service that {place.on} leads to")
     if direct.outcome != "answered":
         return Proof(False, f"{text}: the service itself does not answer")
-    return Proof({"refuse": None, "reset": "closed", "blackhole": "silent"}[params.mode] == through.outcome, text)
+    return Proof(through.outcome in SEEN[params.mode], text)
 
 
 def _look_whole(place: Place, proxy: ProxyControl) -> Proof:
