@@ -1,1 +1,119 @@
-"""Bots that play the arena."""
+"""Bots that play the arena (experiments/arena) over its line protocol.
+
+Every action carries a number that the bot uses once and never again, whatever became of it. So at the end the
+numbers that the world says took effect (`SEEN`) tell what was kept of what was acknowledged, and what was done twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaosctl.swarm.bot import Bot, Operation, Refused
+
+# How often each action is chosen, in percent.
+WEIGHTS = {"move": 50, "hit": 25, "queue": 15, "chat": 10}
+WORDS = ("well", "played", "come", "here", "again", "no", "mercy", "lag")
+ENDS = ("settled", "rolled_back")
+
+
+class Player(Bot):
+    """One player: moves, strikes whom it sees, waits for matches, talks."""
+
+    rate_per_s = 2.0
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self._token = f"{self.random.getrandbits(64):016x}"
+        self._number = 0
+        self._connections = 0
+        self._welcomed = False
+        self._neighbours: list[str] = []
+        self._opponent: str | None = None
+        self._open_matches: dict[str, None] = {}
+
+    def on_connected(self) -> None:
+        """Open the session, or resume it with the token, and learn what became of matches in the meantime."""
+        self._connections += 1
+        reply = self.ask(f"HELLO {self.name} {self._token}")
+        words = reply.split()
+        if len(words) != 4 or words[0] != "WELCOME":
+            self.hang_up("cut")
+            raise Refused(f"HELLO was answered: {reply}")
+        if self._connections > 1:
+            # Without a welcome so far there was nothing to lose: the first HELLO may not have arrived.
+            self.session("lost" if self._welcomed and words[2] == "fresh" else "resumed")
+        self._welcomed = True
+        if self._open_matches:
+            self._follow_up()
+
+    def turn(self) -> None:
+        """Do one thing, chosen by chance."""
+        (action,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        self._number += 1
+        self._act(action, self._number)
+
+    def audit(self) -> None:
+        """Read back which actions took effect, and how the matches ended."""
+        with self.operation("seen", f="read", key=self.name) as operation:
+            words = self.ask("SEEN").split()
+            if len(words) == 2 and words[0] == "SEEN":
+                operation.ok("" if words[1] == "-" else words[1])
+            else:
+                operation.info("odd answer")
+        if self._open_matches:
+            with self.operation("matches"):
+                self._follow_up()
+
+    def is_push(self, line: str) -> bool:
+        """Pushes begin with a star."""
+        return line.startswith("* ")
+
+    def on_push(self, line: str) -> None:
+        """Remember who is near, and follow the matches."""
+        _, kind, *words = line.split()
+        if kind == "VIEW":
+            self._neighbours = [sight.partition(":")[0] for sight in words[1:]]
+        elif kind == "MATCH" and len(words) >= 2:
+            self._match(words[0], words[1], words[2:])
+
+    def _act(self, action: str, number: int) -> None:
+        line = self._line(action, number)
+        with self.operation(action, f="add", key=self.name, value=number) as operation:
+            self._judge(operation, number, self.ask(line))
+
+    def _judge(self, operation: Operation, number: int, reply: str) -> None:
+        words = reply.split()
+        if words[:2] == ["OK", str(number)]:
+            operation.ok()
+        elif words[:1] == ["ERR"]:
+            operation.fail(reply)
+        else:
+            operation.info("odd answer")
+
+    def _line(self, action: str, number: int) -> str:
+        targets = [self._opponent] if self._opponent else self._neighbours
+        if action == "hit" and targets:
+            return f"HIT {number} {self.random.choice(targets)}"
+        if action == "queue":
+            return f"QUEUE {number}"
+        if action == "chat":
+            return f"CHAT {number} {' '.join(self.random.choices(WORDS, k=3))}"
+        return f"MOVE {number} {self.random.randint(-10, 10)} {self.random.randint(-10, 10)}"
+
+    def _match(self, match: str, what: str, rest: list[str]) -> None:
+        if what == "started" and match not in self._open_matches:
+            self._open_matches[match] = None
+            self._opponent = rest[0] if rest else None
+            self.event(match, "started")
+        elif what in ENDS and match in self._open_matches:
+            del self._open_matches[match]
+            self._opponent = None
+            self.event(match, what)
+
+    def _follow_up(self) -> None:
+        """Ask for the ends of matches whose pushes were missed: `MATCHES m1:settled:near-3,m4:rolled_back`."""
+        words = self.ask("MATCHES").split()
+        if len(words) == 2 and words[0] == "MATCHES":
+            for end in words[1].split(","):
+                match, _, how = end.partition(":")
+                self._match(match, how.partition(":")[0], [])
