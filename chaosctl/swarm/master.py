@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 import gevent.event
+import locust.runners
 from gevent import subprocess
 
 from chaosctl.safety.child import how_it_ended
@@ -21,6 +22,9 @@ from chaosctl.swarm.worker import CHANNEL
 
 WATCH_S = 0.2
 STOP_WITHIN_S = 5.0
+# Locust ends a whole test when its workers are silent for 3 s, and spawns anew after 60 s. An overloaded worker is
+# to be seen as what it is, and a dead one we see ourselves.
+locust.runners.HEARTBEAT_LIVENESS = 10**9
 
 
 def run_master(config: SwarmConfig, control: Control) -> None:
@@ -46,6 +50,8 @@ class Master:
         self._ramp: Any = None
         made = make_classes(cast.classes, cast.seats, None)
         self._environment = cast.environment(made, self._ranks.__getitem__)
+        # Workers have their own. Those sent with each step of a ramp cost them a second of parsing each time.
+        self._environment.parsed_options = None
         self._runner = self._environment.create_master_runner("127.0.0.1", 0)
         self._runner.register_message(CHANNEL, self._on_message)
         self._workers = [self._spawn(config, number) for number in range(config.workers)]
@@ -70,6 +76,8 @@ class Master:
             self._ramp = gevent.spawn(self._runner.start, command["count"], rate_per_s)
             return
         self._end_ramp()
+        # Otherwise Locust deals the users of a worker that ends to those that are still to end.
+        self._runner.update_state(locust.runners.STATE_STOPPED)
         self._stopping = self._stopping or command["do"] == "stop"
         self._answers.clear()
         self._answered.clear()
