@@ -11,7 +11,10 @@ from collections.abc import Callable
 
 Handler = Callable[[int], None]
 
-_LONGEST_WAIT_S = 3600.0  # select() refuses what does not fit its clock
+# epoll's own timeout counts whole milliseconds; the last stretch is waited for by select(), which counts microseconds
+# and costs a second call.
+_COARSE_S = 0.01
+_LONGEST_WAIT_S = 3600.0  # epoll refuses what does not fit its clock
 
 
 class Timer:
@@ -93,8 +96,15 @@ class Loop:
                 self._close_all()
 
     def _poll_until_due(self) -> list[tuple[int, int]]:
-        wait_s = min((self._timers[0][0] - time.monotonic_ns()) / 1e9, _LONGEST_WAIT_S)
-        if wait_s > 0:  # select() waits to the microsecond, epoll's own timeout only to the millisecond
+        timers = self._timers
+        while timers and timers[0][2].callback is None:
+            heapq.heappop(timers)
+        if not timers:
+            return self._epoll.poll()
+        wait_s = (timers[0][0] - time.monotonic_ns()) / 1e9
+        if wait_s > _COARSE_S:
+            return self._epoll.poll(min(wait_s - _COARSE_S / 2, _LONGEST_WAIT_S))
+        if wait_s > 0:
             select.select((self._epoll,), (), (), wait_s)
         return self._epoll.poll(0)
 

@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Protocol
 
-from chaosctl.relay.embedded.loop import Loop
+from chaosctl.relay.embedded.loop import Handler, Loop
 
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 _GONE = select.EPOLLERR | select.EPOLLHUP
@@ -17,8 +17,9 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # struct linger: on, for 0 s
 class Outgoing(Protocol):
     """The pipe that a socket feeds."""
 
-    def pump(self) -> None:
-        """Read from the socket once."""
+    @property
+    def pump(self) -> Handler:
+        """What reads from the socket once; it does not look at the events."""
         ...
 
 
@@ -49,27 +50,31 @@ class Peer:
         """Watch for these events as well."""
         if self._mask | events != self._mask:
             self._mask |= events
-            self._loop.watch(self.fd, self._mask, self.on_event)
+            self.rewatch()
 
     def unwant(self, events: int) -> None:
         """Watch for these events no more. A socket that nothing is wanted of is not watched at all, since the kernel
         reports a hang-up unasked, over and over."""
         if self._mask & events:
             self._mask &= ~events
-            if self._mask:
-                self._loop.watch(self.fd, self._mask, self.on_event)
-            else:
-                self._loop.unwatch(self.fd)
+            self.rewatch()
 
-    def on_event(self, events: int) -> None:
+    def rewatch(self) -> None:
+        """Tell the loop what is wanted now. Where that is only reading, whatever happens is seen by reading, so the
+        loop calls the pump itself: this is the path of nearly every event."""
+        if self._mask == IN:
+            self._loop.watch(self.fd, IN, self.outgoing.pump)
+        elif self._mask:
+            self._loop.watch(self.fd, self._mask, self._on_event)
+        else:
+            self._loop.unwatch(self.fd)
+
+    def _on_event(self, events: int) -> None:
         """Read, write, or both; a hang-up shows in whichever was wanted."""
-        if events == IN and self._mask & IN:
-            self.outgoing.pump()
-            return
         if self._mask & OUT and events & (OUT | _GONE):
             self.incoming.flush()
         if self._mask & IN and events & (IN | _GONE):
-            self.outgoing.pump()
+            self.outgoing.pump(events)
 
     def close(self, *, reset: bool) -> None:
         """Close the socket: with FIN, or with RST and without what is still unsent."""

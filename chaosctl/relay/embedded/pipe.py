@@ -7,6 +7,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
+from chaosctl.relay.embedded.loop import Handler
 from chaosctl.relay.embedded.peer import IN, OUT, Peer
 from chaosctl.relay.embedded.toxics.stage import ITEM_BYTES, End, Item, Receiver, Stage
 
@@ -46,7 +47,7 @@ class Pipe:
         self.sink = sink
         self.stages: list[Stage] = []
         self.done = False
-        self.pump: Callable[[], None] = self._forward
+        self.pump: Handler = self._forward
         self._traffic = traffic
         self._on_end = on_end
         self._backlog: deque[memoryview] = deque()
@@ -62,10 +63,11 @@ class Pipe:
     def rewire(self) -> None:
         """Connect the stages, after `stages` was changed, and read or not as they need."""
         receivers: list[Receiver] = [*self.stages[1:], self]
-        for stage, following in zip(self.stages, receivers, strict=True):
+        for stage, following in zip(self.stages, receivers, strict=False):
             stage.next = following
         self.pump = self._feed if self.stages else self._forward
         self._limit = HELD_BYTES if self.stages else 1
+        self.source.rewatch()
         self.hold(0)
 
     def hold(self, size: int) -> None:
@@ -85,7 +87,7 @@ class Pipe:
         for stage in self.stages:
             stage.stop()
 
-    def _forward(self) -> None:
+    def _forward(self, events: int) -> None:
         try:
             size = self._recv_into(_BUFFER)
         except BlockingIOError:
@@ -97,11 +99,16 @@ class Pipe:
             self._end_source(End.HALF_CLOSE)
             return
         self._traffic.received += size
-        sent = self._try_send(_VIEW[:size])
+        try:
+            sent = self._send(_VIEW[:size])
+        except OSError:
+            sent = self._try_send(_VIEW[:size])
+        else:
+            self._traffic.sent += sent
         if sent != size and not self.done:
             self._keep(memoryview(bytes(_VIEW[sent:size])))
 
-    def _feed(self) -> None:
+    def _feed(self, events: int) -> None:
         try:
             data = self.source.sock.recv(STAGED_READ_BYTES)
         except BlockingIOError:
