@@ -59,7 +59,7 @@ def _python() -> Fact:
 
 
 def _system() -> Fact:
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         return Fact("system", "ok", f"{platform.system()} {platform.release()}")
     return Fact(
         "system",

@@ -19,12 +19,12 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Print what can be injected."""
-    from chaosctl.experiment.suggest import did_you_mean
+    from chaosctl.experiment.complaints import mend
     from chaosctl.faults.registry import fault_kinds
 
     kinds = fault_kinds()
     if name is not None and name not in kinds:
-        raise UsageError(f"there is no fault '{name}'{did_you_mean(name, kinds)}; `chaosctl faults` lists them all")
+        raise UsageError(f"there is no fault '{name}'; {mend(name, kinds, 'none')}")
     chosen = [kind for kind in kinds.values() if name in (None, kind.name)]
     if as_json:
         data = [

@@ -39,16 +39,18 @@ def printable(words: str, encoding: str) -> str:
 
 def picture(plan: Plan, state: LiveState, now_ns: int, console: Console) -> Text:
     """Return the whole picture, at most as wide and one line less high than the terminal."""
-    width, height = max(console.size.width, LEAST_WIDTH), max(console.size.height - 1, 3)
-    lines = [_head(plan, state, now_ns), *_strip(plan, state, now_ns, width - LABEL_WIDTH - 1), *_load(state)]
+    width, height = max(console.size.width, LEAST_WIDTH), max(console.size.height - 2, 2)  # below the heading
+    head = _head(plan, state, now_ns)
+    lines = [*_strip(plan, state, now_ns, width - LABEL_WIDTH - 1), *_load(state)]
     services = _services(state, roomy=height >= 30)
     spare = height - len(lines) - len(services)
     faults = _faults(plan, state, now_ns, max(spare - 3, 0))
     lines += [*faults, *services]
     lines += _said(state, height - len(lines))
     shown = Text()
-    for label, words, style in lines[:height]:
-        line = Text(printable(f"{label:<{LABEL_WIDTH}}{words}", console.encoding), style)
+    labelled = [(f"{label:<{LABEL_WIDTH}}{words}", style) for label, words, style in lines[:height]]
+    for words, style in [head, *labelled]:
+        line = Text(printable(words, console.encoding), style)
         line.truncate(width, overflow="ellipsis" if console.encoding.startswith("utf") else "crop")
         shown.append_text(line).append("\n")
     shown.rstrip()
@@ -58,12 +60,12 @@ def picture(plan: Plan, state: LiveState, now_ns: int, console: Console) -> Text
 Line = tuple[str, str, str]
 
 
-def _head(plan: Plan, state: LiveState, now_ns: int) -> Line:
-    length = f"{clock(now_ns)}"
+def _head(plan: Plan, state: LiveState, now_ns: int) -> tuple[str, str]:
+    length = clock(now_ns)
     if state.load_ns is not None:
         length = f"load {clock(min(now_ns - state.load_ns, plan.end_ns))} of {clock(plan.end_ns)}, run {clock(now_ns)}"
     ended = f"  {state.ended}" if state.ended else ""
-    return ("", f"{plan.experiment}  {state.phase}  {length}{ended}", "bold")
+    return f"{plan.experiment}  {state.phase}  {length}{ended}", "bold"
 
 
 def _strip(plan: Plan, state: LiveState, now_ns: int, width: int) -> Iterator[Line]:

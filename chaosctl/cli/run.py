@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -81,7 +81,7 @@ def _record(
     run_id: str,
     relay: str,
     toxiproxy: str | None,
-    mode: str,
+    mode: Literal["live", "plain", "quiet"],
     *,
     point_latest: bool,
 ) -> None:
@@ -108,7 +108,7 @@ def _record(
         Run(loaded, plan, faults(), options, writer, view, MonotonicClock(), os.environ).execute()
     finally:
         view.stop()
-        writer.close()
+        writer.events.close()
 
 
 def identity(loaded: Loaded, plan: Plan, run_id: str) -> Mapping[str, Any]:
@@ -134,7 +134,7 @@ def identity(loaded: Loaded, plan: Plan, run_id: str) -> Mapping[str, Any]:
     }
 
 
-def _view_mode(quiet: bool, as_json: bool) -> str:
+def _view_mode(quiet: bool, as_json: bool) -> Literal["live", "plain", "quiet"]:
     if quiet or as_json:
         return "quiet"
     return "live" if sys.stderr.isatty() and "CI" not in os.environ else "plain"

@@ -48,6 +48,10 @@ class Driver(Protocol):
         """Return the replica's `faults.contract.ProcessControl`."""
         ...
 
+    def values(self, service: str, index: int) -> Mapping[str, str]:
+        """Return what `${...}` stands for in the replica's commands, paths and environment."""
+        ...
+
     def down(self) -> tuple[str, ...]:
         """TERM, then KILL, everything that is left. Idempotent. Return what could not be ended, a sentence each."""
         ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.model import Hello
@@ -17,15 +17,33 @@ from chaosctl.safety.exits import Exit
 from chaosctl.safety.undo import Undo
 
 
+Stream = Literal["upstream", "downstream"]
+
+
 class ProxyControl(Protocol):
     """One proxy of a link, as a fault may change it (implemented over a relay by the runner)."""
 
-    name: str
-    listen: str
-    upstream: str
-    api_url: str
+    @property
+    def name(self) -> str:
+        """The relay's name for it."""
+        ...
 
-    def add_toxic(self, name: str, type: str, stream: str, attributes: Mapping[str, int]) -> None:
+    @property
+    def listen(self) -> str:
+        """`host:port` where clients connect."""
+        ...
+
+    @property
+    def upstream(self) -> str:
+        """`host:port` where it leads."""
+        ...
+
+    @property
+    def api_url(self) -> str:
+        """Where it can be changed: `http://host:port/proxies/NAME`."""
+        ...
+
+    def add_toxic(self, name: str, type: str, stream: Stream, attributes: Mapping[str, int]) -> None:
         """Add a toxic. Raises RelayError."""
         ...
 

@@ -24,14 +24,15 @@ from chaosctl.plan.model import Plan
 from chaosctl.probe.launcher import ProbeProcess
 from chaosctl.recording.writer import RunWriter
 from chaosctl.runner.aftermath import Aftermath
-from chaosctl.runner.children import child_environment, probe_config, start_relay, swarm_config
+from chaosctl.runner.children import probe_config, start_relay, swarm_config
 from chaosctl.runner.journalist import Journalist, View
 from chaosctl.runner.links import link_addresses, open_links, place_of
 from chaosctl.runner.stopping import EndedEarlyError, Stop, signals_stop
 from chaosctl.runner.timeline import Stage, Timeline
-from chaosctl.safety.journal import UndoJournal
+from chaosctl.safety import runs
+from chaosctl.safety.journal import UndoJournal, journal_path
 from chaosctl.safety.keeper_client import Keeper
-from chaosctl.safety.label import end_processes
+from chaosctl.safety.label import end_run, labelled
 from chaosctl.swarm.launcher import Swarm
 
 # From the moment everything is ready to the first step, so that the first step is not late.
@@ -69,12 +70,12 @@ class Run:
         self._folder: Path = writer.folder
         self._origin_ns = writer.origin_ns
         self._clock = clock
-        self._environ = child_environment(environ, options.run_id)
+        self._environ = labelled(environ, options.run_id)
         self._stop = Stop()
         self._journalist = Journalist(writer.events, view, lambda why: self._stop.request("error", why))
         self._record = self._journalist.record
         self._undoing = ExitStack()
-        self._journal = UndoJournal(self._folder / "undo.jsonl")
+        self._journal = UndoJournal(journal_path(self._folder))
 
     def execute(self) -> None:
         """Run from start to end. Raises nothing expected: how it ended is in the bundle."""
@@ -108,10 +109,10 @@ class Run:
             run_id=self._options.run_id,
             bundle=self._folder,
             origin_ns=self._origin_ns,
-            journal=self._folder / "undo.jsonl",
-            on_lost=lambda: self._lost("keeper", "the keeper process ended"),
+            on_lost=lambda why: self._lost("keeper", why),
         )
-        self._on_end("keeper", self._keeper.close)
+        self._on_end("keeper", self._close_keeper)
+        runs.register(self._options.run_id, self._folder, journal_path(self._folder), self._keeper.pid)
         self._driver = ProcessDriver(
             self._target,
             self._loaded.folder,
@@ -123,7 +124,13 @@ class Run:
             self._stop.event,
         )
         replicas = self._driver.allocate()
-        self._relay = start_relay(self._options, self._plan.seed, self._folder / "logs" / "relay.log", self._environ)
+        self._relay = start_relay(
+            self._options.relay,
+            self._options.toxiproxy_url,
+            self._plan.seed,
+            self._folder / "logs" / "relay.log",
+            self._environ,
+        )
         self._on_end("relay", self._relay.close)
         self._record("relay", **asdict(self._relay.info))
         self._links = open_links(self._plan, replicas, self._relay, self._options.run_id)
@@ -149,7 +156,16 @@ class Run:
             swarm_ready.result()
         self._stop.check()
         self._probe = ProbeProcess(
-            probe_config(self._loaded, self._plan, self._driver, replicas, self._links, self._folder, self._origin_ns),
+            probe_config(
+                self._loaded,
+                self._plan,
+                self._options.run_id,
+                self._driver,
+                replicas,
+                self._links,
+                self._folder,
+                self._origin_ns,
+            ),
             on_message=self._on_child("probe"),
             env=self._environ,
             log_path=self._folder / "logs" / "probe.log",
@@ -197,7 +213,14 @@ class Run:
         self._phase("audit")
         self._swarm.audit(within_s=self._loaded.experiment.swarm.audit_within_ns / 1e9)
         aftermath = Aftermath(
-            self._loaded, self._plan, self._driver, self._folder, self._environ, self._record, self._stop
+            loaded=self._loaded,
+            plan=self._plan,
+            driver=self._driver,
+            folder=self._folder,
+            environ=self._environ,
+            record=self._record,
+            stop=self._stop,
+            clock=self._clock,
         )
         aftermath.compare_digests_over_a_kill()
         self._stop.check()
@@ -221,6 +244,14 @@ class Run:
 
         self._undoing.callback(step)
 
+    def _close_keeper(self) -> None:
+        """The last step: what is left by now is named, and otherwise nothing of the run is left to restore."""
+        left = (*self._keeper.close(), *self._keeper.end_everything())
+        for sentence in left:
+            self._record("cleanup_failed", what=sentence)
+        if not left and not self._journal.pending():
+            runs.unregister(self._options.run_id)
+
     def _down(self) -> None:
         for left in self._driver.down():
             self._record("cleanup_failed", what=left)
@@ -230,7 +261,7 @@ class Run:
 
     def _end_everything(self) -> None:
         """A second signal: no graces; what carries the run's label is killed, and the teardown finds it gone."""
-        end_processes(self._options.run_id, term_within_s=0)
+        end_run(self._options.run_id, (), term_within_s=0)
 
     def _lost(self, part: str, why: str) -> None:
         if not self._stop.event.is_set():

@@ -60,7 +60,7 @@ def make_plan(*faults: tuple[str, int, int | None], end_ns: int = 20 * S) -> Pla
     steps = [Step(0, "users", users=5, over_ns=S)]
     steps += [Step(f.inject_ns, "inject", f.id) for f in planned]
     steps += [Step(f.heal_ns, "heal", f.id) for f in planned if f.heal_ns is not None]
-    ordered = (*sorted(steps, key=lambda step: step.at_ns), Step(end_ns, "heal_all"))
+    ordered = (*sorted(steps, key=lambda step: (step.at_ns, step.do != "heal")), Step(end_ns, "heal_all"))
     return Plan(
         1, "x", "", "", 1, (Phase("timeline", 0, end_ns),), planned, ordered, (), (), ("world",), "", "", S, S, {}
     )

@@ -1,0 +1,5 @@
+"""`python -m chaosctl`."""
+
+from chaosctl.cli import main
+
+main()

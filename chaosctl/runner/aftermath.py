@@ -1,0 +1,127 @@
+"""What is looked at when the load is over: digests over a kill, and replays of the recorded input log."""
+
+from __future__ import annotations
+
+import subprocess
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from chaosctl.clock import Clock
+from chaosctl.deploy.contract import Driver
+from chaosctl.errors import ChaosctlError, NotReadyError
+from chaosctl.experiment.interpolate import expand
+from chaosctl.experiment.loader import Loaded
+from chaosctl.experiment.model import Ask
+from chaosctl.plan.model import Plan
+from chaosctl.replay.run import ReplayRun, collect, replay_all
+from chaosctl.runner.children import ask_url
+from chaosctl.runner.stopping import Stop
+from chaosctl.runner.timeline import Record
+
+ANSWER_WITHIN_S = 5.0
+ANSWER_WITHIN_NS = 15_000_000_000
+ASK_AGAIN_NS = 100_000_000
+DEATH_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """Looks at the target after the load, as far as the objectives ask for it. Everything seen goes to `record`."""
+
+    loaded: Loaded
+    plan: Plan
+    driver: Driver
+    folder: Path
+    environ: Mapping[str, str]
+    record: Record
+    stop: Stop
+    clock: Clock
+
+    def compare_digests_over_a_kill(self) -> None:
+        """Ask every service that offers a digest for it, kill it, start it, and ask again."""
+        if "same_digest" not in self.plan.objectives:
+            return
+        for name, service in self.loaded.experiment.target.services.items():
+            if service.offers.digest is not None:
+                self._observe_digest(name, service.offers.digest, "before")
+                self._kill_and_start(name)
+                self._observe_digest(name, service.offers.digest, "after")
+                self.stop.check()
+
+    def replay(self) -> None:
+        """Collect what services leave for a replay, and replay it as often as the objective says."""
+        wanted = self.plan.objectives.get("replay")
+        if wanted is None:
+            return
+        for name, service in self.loaded.experiment.target.services.items():
+            if service.offers.replay is None or service.offers.input_log is None:
+                continue
+            values = self.driver.values(name, 0)
+            where = self.loaded.folder / service.folder
+            found = collect(service.offers, service=name, index=0, values=values, folder=where, bundle=self.folder)
+            for sentence in found.missing:
+                self.record("note", text=sentence)
+            if found.input_log is not None:
+                replay_all(
+                    service.offers.replay,
+                    runs=int(wanted["runs"]),
+                    input_log=found.input_log,
+                    bundle=self.folder,
+                    folder=where,
+                    env={**self.environ, **service.env},
+                    abort=self.stop.event,
+                    finished=self._record_replay,
+                )
+
+    def _record_replay(self, run: ReplayRun) -> None:
+        fields = asdict(run)
+        self.record("replay_finished", run=fields.pop("name"), **fields)
+
+    def _kill_and_start(self, service: str) -> None:
+        process = self.driver.process(service, 0)
+        pid = process.pid()
+        if pid is None:
+            return  # it is down already: the second question will find nothing, and the verdict will say so
+        process.hold_down()
+        process.signal("SIGKILL")
+        process.exit_of(pid, DEATH_WITHIN_S)
+        process.release()
+
+    def _observe_digest(self, service: str, ask: Ask, moment: str) -> None:
+        """Ask until there is an answer or the bound is reached: a service that was just started may not listen yet."""
+        until_ns = self.clock.now_ns() + ANSWER_WITHIN_NS
+        while True:
+            try:
+                digest = self._answer(service, ask).strip()
+            except (ChaosctlError, OSError, ValueError, subprocess.SubprocessError) as error:
+                said = str(error) or type(error).__name__
+            else:
+                self.record("observed", what="digest", service=service, moment=moment, ok=True, digest=digest)
+                return
+            pause_until_ns = self.clock.now_ns() + ASK_AGAIN_NS
+            if pause_until_ns > until_ns or not self.clock.sleep_until(pause_until_ns, self.stop.event):
+                self.record("observed", what="digest", service=service, moment=moment, ok=False, error=said)
+                return
+
+    def _answer(self, service: str, ask: Ask) -> str:
+        """Ask once. Raises what the ways of asking raise."""
+        values = self.driver.values(service, 0)
+        if ask.http is not None:
+            with urllib.request.urlopen(ask_url(ask.http, values), timeout=ANSWER_WITHIN_S) as response:
+                return str(response.read().decode())
+        argv = expand(ask.command or (), values)
+        where = self.loaded.folder / self.loaded.experiment.target.services[service].folder
+        done = subprocess.run(
+            argv,
+            cwd=where,
+            env=dict(self.environ),
+            capture_output=True,
+            timeout=ANSWER_WITHIN_S,
+            check=False,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise NotReadyError(f"{argv[0]} ended with {done.returncode}: {done.stderr.strip()[-200:]}")
+        return done.stdout
