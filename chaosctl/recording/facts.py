@@ -130,16 +130,16 @@ def _at(recording: Recording, name: str) -> int | None:
 
 
 def load_window(recording: Recording) -> Window | None:
-    """Return when the load started and ended; the last event stands for an end that was not recorded.
+    """Return when the load started and ended: as planned, or before that as recorded or with the last event.
 
-    None when there was no load.
+    What bots do after the planned end, to finish and to read back, is no load. None when there was none.
     """
     start_ns = _at(recording, "load_started")
     if start_ns is None:
         return None
-    end_ns = _at(recording, "load_ended")
-    last_ns = max(event.at_ns for event in recording.events)
-    return start_ns, max(start_ns, last_ns if end_ns is None else end_ns)
+    ended_ns = _at(recording, "load_ended")
+    last_ns = max(event.at_ns for event in recording.events) if ended_ns is None else ended_ns
+    return start_ns, max(start_ns, min(last_ns, start_ns + recording.plan.end_ns))
 
 
 def phase_windows(recording: Recording) -> Mapping[str, Window]:

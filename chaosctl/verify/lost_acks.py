@@ -18,7 +18,7 @@ from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Statu
 
 if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
-    from chaosctl.verify.sets import Lost, Phantom, SetsReadBack
+    from chaosctl.verify.measure.sets import Lost, Phantom, SetsReadBack
 
 _SHOWN = 10
 
@@ -48,7 +48,7 @@ class LostAcksChecker:
 
     def check(self, recording: Recording, params: LostAcksParams) -> Checked:
         """Return `lost_acks` and `lost_acks.phantoms`."""
-        from chaosctl.verify.sets import read_back
+        from chaosctl.verify.measure.sets import read_back
 
         sets = read_back(recording.history())
         return Checked((_lost(recording, sets, params.at_most), _phantoms(sets)))

@@ -26,7 +26,7 @@ from chaosctl.verify.estimate import at_most
 
 if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
-    from chaosctl.verify.aftermath import Aftermath, Took
+    from chaosctl.verify.measure.aftermath import Aftermath, Took
 
 
 class RecoveryParams(Params):
@@ -66,7 +66,7 @@ class RecoveryChecker:
 
     def check(self, recording: Recording, params: RecoveryParams) -> Checked:
         """Return a finding a limit, and the table `recovery` with a `RecoveryRow` a fault."""
-        from chaosctl.verify.aftermath import aftermaths
+        from chaosctl.verify.measure.aftermath import aftermaths
 
         after = aftermaths(recording, params)
         limits = {"serviceable": params.serviceable_ns, "steady": params.steady_ns, "detect": params.detect_ns}

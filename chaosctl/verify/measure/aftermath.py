@@ -11,8 +11,8 @@ import numpy.typing as npt
 from chaosctl.recording.facts import FaultFacts, Window, fault_facts, load_window
 from chaosctl.recording.model import Outcome, Samples
 from chaosctl.verify.contract import RecoveryRow
-from chaosctl.verify.probing import BAD, GOOD, MISSING, Found, Probes, bursts, scheduled, serviceable
-from chaosctl.verify.sessions import SessionCounts, session_counts
+from chaosctl.verify.measure.probing import BAD, GOOD, MISSING, Found, Probes, bursts, scheduled, serviceable
+from chaosctl.verify.measure.sessions import SessionCounts, session_counts
 
 if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording

@@ -1,0 +1,143 @@
+"""A recording in, a verdict out. Judging the same recording again gives the same verdict.
+
+Worst wins: fail > inconclusive > pass. A pass rests on everything that it depends on, so doubts turn a pass into
+`inconclusive`: about the run (something of ours died, it did not play its plan to the end, a file was cut short),
+about a fault (not injected, not proved), about the load generator (it was itself the bottleneck).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from chaosctl.errors import ExitCode
+from chaosctl.experiment.kinds import Params
+from chaosctl.recording.facts import FaultFacts, fault_facts
+from chaosctl.verify.circumstances import ended, environment, generator, notes, relay, run_doubts
+from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status, Verdict
+from chaosctl.verify.estimate import worst
+from chaosctl.verify.registry import checkers
+
+if TYPE_CHECKING:
+    from chaosctl.recording.reader import Recording
+
+SCHEMA_VERSION = 1  # of verdict.json
+
+# A generator that lags makes these numbers its own, good or bad.
+_MADE_BY_LOAD = {"latency", "throughput"}
+_TOUCHED_BY_LOAD = {"latency", "throughput", "errors", "recovery"}
+
+
+def judge(recording: Recording) -> Verdict:
+    """Run every objective of the plan and return the verdict. Raises nothing on account of a checker."""
+    faults = fault_facts(recording)
+    health = generator(recording)
+    judged = {name: _check(recording, name, raw) for name, raw in recording.plan.objectives.items()}
+    of_faults = [doubt for fault in faults if (doubt := fault.doubt)]
+    of_run = run_doubts(recording)
+    findings: list[Finding] = []
+    for name, checked in judged.items():
+        raw = recording.plan.objectives[name]
+        doubts = [*of_run, *(of_faults if raw.get("during") != "baseline" else ())]
+        findings += [_doubt(_overloaded(finding, health), doubts) for finding in checked.findings]
+    status = worst([finding.status for finding in findings])
+    return Verdict(
+        schema_version=SCHEMA_VERSION,
+        experiment=recording.plan.experiment,
+        run_id=str(recording.run.get("run_id", recording.folder.name)),
+        seed=recording.plan.seed,
+        status=status,
+        exit_code=int(_exit_code(recording, status)),
+        objectives=tuple(findings),
+        faults=tuple(_fault_row(fault) for fault in faults),
+        recovery=_table(judged, "recovery"),
+        rollback=_table(judged, "rollback"),
+        replays=_table(judged, "replays"),
+        relay=relay(recording),
+        generator=health,
+        environment=environment(recording),
+        ended=ended(recording),
+        notes=(*of_run, *notes(recording, health)),
+    )
+
+
+def _check(recording: Recording, name: str, raw: Mapping[str, Any]) -> Checked:
+    checker = checkers().get(name)
+    if checker is None:
+        return Checked((_unjudged(name, "this version of chaosctl knows no such objective", ""),))
+    try:
+        return checker.check(recording, _params(checker.kind.params, raw))
+    except Exception as error:  # noqa: BLE001 -- the contract: a checker that crashes has shown nothing, and says so
+        why = f"the checker crashed: {type(error).__name__}: {error}"
+        return Checked((_unjudged(name, why, traceback.format_exc()),))
+
+
+def _params(kind: type[Params], raw: Mapping[str, Any]) -> Params:
+    """The plan holds values that were validated before, in attribute names and plain numbers."""
+    return kind.model_construct(**raw)
+
+
+def _unjudged(name: str, why: str, trace: str) -> Finding:
+    return Finding(
+        name=name,
+        checker=name,
+        status=Status.INCONCLUSIVE,
+        op="==",
+        expected=Quantity(None, "count"),
+        measured=Quantity(None, "count"),
+        uncertainty=0.0,
+        why=why,
+        evidence=(Evidence("plan.json", f"objectives.{name}", trace),) if trace else (),
+    )
+
+
+def _overloaded(finding: Finding, health: Mapping[str, Any]) -> Finding:
+    made = finding.checker in _MADE_BY_LOAD
+    touched = finding.checker in _TOUCHED_BY_LOAD and finding.status is Status.PASS
+    if not health["saturated"] or not (made or touched):
+        return finding
+    why = f"the load generator was itself the bottleneck; {finding.why}"
+    return replace(finding, status=Status.INCONCLUSIVE, why=why)
+
+
+def _doubt(finding: Finding, doubts: list[str]) -> Finding:
+    if finding.status is not Status.PASS or not doubts:
+        return finding
+    return replace(finding, status=Status.INCONCLUSIVE, why=f"{doubts[0]}; {finding.why}")
+
+
+def _table(judged: Mapping[str, Checked], name: str) -> tuple[Mapping[str, Any], ...]:
+    return tuple(row for checked in judged.values() for row in checked.tables.get(name, ()))
+
+
+def _fault_row(fault: FaultFacts) -> dict[str, Any]:
+    return {
+        "id": fault.id,
+        "kind": fault.kind,
+        "on": fault.on,
+        "requested_ns": fault.requested_ns,
+        "applied_ns": fault.called_ns,
+        "returned_ns": fault.returned_ns,
+        "healed_ns": fault.healed_ns,
+        "proved": bool(fault.proved),
+        "proof": fault.failed if fault.failed is not None else fault.proof,
+        "heal_proved": fault.heal_proved,
+        "due_ns": fault.due_ns,
+        "targets": list(fault.targets),
+    }
+
+
+def _exit_code(recording: Recording, status: Status) -> ExitCode:
+    """How the run ended comes first; a verdict of a run that was played to its end comes from its findings."""
+    how = ended(recording)
+    if how == "interrupted" and (signals := recording.events_named("interrupted")):
+        named = str(signals[0].fields.get("signal"))
+        return ExitCode.TERMINATED if named == "SIGTERM" else ExitCode.INTERRUPTED
+    ways = {"stopped": ExitCode.STOPPED, "failed": ExitCode.NOT_READY, "error": ExitCode.INTERNAL}
+    if how in ways:
+        return ways[how]
+    if status is Status.PASS:
+        return ExitCode.NOT_CLEAN if recording.events_named("cleanup_failed") else ExitCode.PASS
+    return ExitCode.FAIL if status is Status.FAIL else ExitCode.INCONCLUSIVE

@@ -1,0 +1,112 @@
+"""Replays beside the live run: a row each, with the first tick at which they part and what differs there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from chaosctl.recording.digests import DigestRun, Divergence, field_diff, first_divergence
+
+if TYPE_CHECKING:
+    from chaosctl.recording.reader import Recording
+
+_INPUTS_SHOWN = 5
+_FIELDS_SHOWN = 50
+_TEXT_SHOWN = 300
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All replays (JSON-able rows, as in verdict.json) against the live run, or else against the first replay."""
+
+    rows: tuple[dict[str, Any], ...]
+    live: DigestRun | None
+    against: DigestRun | None
+
+
+def compare(recording: Recording) -> Compared:
+    """Compare every replay that ran or should have."""
+    runs = recording.digest_runs()
+    replays = [run for name, run in runs.items() if name != "live"]
+    live = runs.get("live")
+    live = live if live and live.lines else None
+    against = live or next((run for run in replays if run.lines), None)
+    ends = {str(event.fields.get("run")): event.fields for event in recording.events_named("replay_finished")}
+    names = {run.name for run in replays} | {name for name in ends if not name.startswith("states-")}
+    rows = [_row(recording, name, runs.get(name), against, ends.get(name)) for name in sorted(names, key=_place)]
+    return Compared(tuple(rows), live, against)
+
+
+def _place(name: str) -> tuple[int, str]:
+    return len(name), name  # replay-2 before replay-10
+
+
+def _row(
+    recording: Recording, name: str, run: DigestRun | None, against: DigestRun | None, end: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """One replay: JSON-able, as in verdict.json. `why_not` says why it shows nothing; None if it was compared."""
+    parted = first_divergence(against, run) if against and run and run is not against else None
+    differs = parted if parted and parted.what == "digest" else None
+    return {
+        "run": name,
+        "against": against.name if against else None,
+        "code": end.get("code") if end else None,
+        "ticks": len(run.lines) if run else 0,
+        "compared": len(against.lines.keys() & run.lines.keys()) if against and run else 0,
+        "why_not": None if differs else _why_not(run, against, end),
+        "first_divergence": differs.tick if differs else None,
+        "digests": [differs.left, differs.right] if differs else [],
+        "parts": list(differs.parts) if differs else [],
+        "inputs": _inputs(recording, differs.tick) if differs else [],
+        "diff": _diff(recording, differs, name) if differs else [],
+    }
+
+
+def _why_not(run: DigestRun | None, against: DigestRun | None, end: Mapping[str, Any] | None) -> str | None:
+    if end is None:
+        return "it is not recorded that it finished"
+    if end.get("code") != 0 or end.get("error"):
+        return str(end.get("error") or f"it ended with code {end.get('code')}")
+    if run is None or not run.lines:
+        return "it gave no digest"
+    if against is not None and (lacking := len(against.lines.keys() - run.lines.keys())):
+        return f"{lacking} ticks of {against.name} are missing from it"
+    return None
+
+
+def _inputs(recording: Recording, tick: int) -> list[str]:
+    """Return the first lines of the input logs that say they belong to `tick`; empty for a log that is not JSON."""
+    found: list[str] = []
+    for path in sorted((recording.folder / "inputs").glob("*")):
+        with path.open("rb") as file:
+            found += [line.decode(errors="replace").strip()[:_TEXT_SHOWN] for line in file if _belongs(line, tick)]
+    return found[:_INPUTS_SHOWN]
+
+
+def _belongs(line: bytes, tick: int) -> bool:
+    if str(tick).encode() not in line:
+        return False
+    try:
+        said = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(said, dict) and said.get("tick") == tick
+
+
+def _diff(recording: Recording, parted: Divergence, name: str) -> list[dict[str, Any]]:
+    """Return what differs in the first two states printed for that tick that are not equal, field by field."""
+    states = {}
+    for run in ("live", name, *(path.stem[7:] for path in sorted(recording.folder.glob("digests/states-*.jsonl")))):
+        line = recording.states(run).lines.get(parted.tick)
+        if line is not None and line.state is not None:
+            states[run] = line.state
+    for left in states:
+        for right in states:
+            if left < right and (fields := field_diff(states[left], states[right])):
+                return [
+                    {"path": path, "left": ours, "right": theirs, "left_run": left, "right_run": right}
+                    for path, ours, theirs in fields[:_FIELDS_SHOWN]
+                ]
+    return []
