@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaosctl.report.replays import Divergence, divergences
+from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, replay_rows
 from chaosctl.report.tables import recovery_rows
 from chaosctl.report.wording import exit_meaning, expectation, headline, measurement, status_word
 from chaosctl.verify.contract import Finding, Status, Verdict
@@ -36,8 +36,7 @@ def print_summary(verdict: Verdict, console: Console, report_path: Path | None) 
     say.line("")
     _objectives(say, verdict.objectives)
     _recovery(say, verdict)
-    for divergence in divergences(verdict):
-        _divergence(say, divergence)
+    _replays(say, verdict)
     if report_path is not None:
         console.print(say.text(f"Report: {report_path}"), soft_wrap=True)  # a path that wraps cannot be copied
     say.line(f"Exit code {verdict.exit_code}: {exit_meaning(verdict.exit_code)}.")
@@ -92,11 +91,20 @@ def _recovery(say: _Printer, verdict: Verdict) -> None:
     say.table(("fault", "noticed", "first good", "serviceable", "steady"), [row[:5] for row in rows])
 
 
+def _replays(say: _Printer, verdict: Verdict) -> None:
+    if not verdict.replays:
+        return
+    say.line("Replay", "bold")
+    say.table(REPLAY_COLUMNS, replay_rows(verdict))
+    for divergence in divergences(verdict):
+        _divergence(say, divergence)
+
+
 def _divergence(say: _Printer, divergence: Divergence) -> None:
     say.line(f"First divergence: {divergence.headline}", STYLES[Status.FAIL])
     if divergence.fields:
         rows = [(item.field, item.first, item.second) for item in divergence.fields[:MAX_FIELDS]]
         say.table(divergence.columns, rows)
-    more = len(divergence.fields) + divergence.more - MAX_FIELDS
+    more = len(divergence.fields) - MAX_FIELDS
     if more > 0:
         say.line(f"... and {more} more fields; the report shows them", "dim")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from chaosctl.recording.reader import Recording
 from chaosctl.verify.contract import Verdict
-from chaosctl.verify.verdict_json import verdict_to_dict
+from chaosctl.verify.verdict_json import verdict_to_json
 
 
 class JsonReporter:
@@ -16,5 +14,5 @@ class JsonReporter:
     file_name = "verdict.json"
 
     def render(self, recording: Recording, verdict: Verdict) -> str:
-        """Return strict JSON (no NaN, no infinity), indented, with a final newline. Raises ValueError otherwise."""
-        return json.dumps(verdict_to_dict(verdict), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        """Return strict JSON, indented, with a final newline. Raises ValueError for a NaN."""
+        return verdict_to_json(verdict)

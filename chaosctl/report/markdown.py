@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from chaosctl.recording.reader import Recording
-from chaosctl.report.replays import Divergence, divergences
+from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, replay_rows
 from chaosctl.report.tables import FAULT_COLUMNS, RECOVERY_COLUMNS, fault_rows, generic_table, recovery_rows
 from chaosctl.report.wording import (
     exit_meaning,
@@ -89,7 +89,7 @@ def _lines(recording: Recording, verdict: Verdict) -> list[str]:
     if verdict.rollback:
         lines += ["### Rollback", "", *_table(*generic_table(verdict.rollback))]
     if verdict.replays:
-        lines += ["### Replay", "", *_table(*generic_table(verdict.replays))]
+        lines += ["### Replay", "", *_table(REPLAY_COLUMNS, replay_rows(verdict))]
         for divergence in divergences(verdict):
             lines += _divergence(divergence)
     if verdict.faults:
@@ -98,5 +98,8 @@ def _lines(recording: Recording, verdict: Verdict) -> list[str]:
 
 
 def _divergence(divergence: Divergence) -> list[str]:
+    lines = [f"First divergence: {escape(divergence.headline)}.", ""]
+    if not divergence.fields:
+        return lines
     rows = ((item.field, item.first, item.second) for item in divergence.fields)
-    return [f"First divergence: {escape(divergence.headline)}.", "", *_table(divergence.columns, rows)]
+    return [*lines, *_table(divergence.columns, rows)]

@@ -1,15 +1,16 @@
-"""Where a replay first went apart from the run, read from the rows of `verdict.replays`."""
+"""The replays in words: a row each, and where one first went apart from the run. Read from `verdict.replays`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chaosctl.report.wording import NOTHING, number
 from chaosctl.verify.contract import Verdict
 
-MAX_FIELDS = 50
+REPLAY_COLUMNS = ("replay", "compared with", "ticks", "result")
 
 
 @dataclass(frozen=True)
@@ -23,35 +24,53 @@ class FieldDifference:
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first tick at which two runs part. `columns` names the field and the two sides; `more` were left out."""
+    """The first tick at which two runs part. `columns` are the field and the two sides; `inputs` what the tick ate."""
 
     headline: str
+    digests: str
     columns: tuple[str, str, str]
     fields: tuple[FieldDifference, ...]
-    more: int
+    inputs: tuple[str, ...]
+
+
+def replay_rows(verdict: Verdict) -> list[tuple[str, ...]]:
+    """Return a row a replay, in the order of `REPLAY_COLUMNS`."""
+    return [
+        (
+            str(row.get("run", NOTHING)),
+            str(row.get("against") or NOTHING),
+            number(row.get("compared") or 0),
+            _result(row),
+        )
+        for row in verdict.replays
+    ]
+
+
+def _result(row: Mapping[str, Any]) -> str:
+    if row.get("first_divergence") is not None:
+        return f"✘ parts at tick {row['first_divergence']}"
+    return f"? {row['why_not']}" if row.get("why_not") else "✔ same digest at every tick"
 
 
 def divergences(verdict: Verdict) -> list[Divergence]:
-    """Return one a row that has a `first_divergence`: {tick, what, left, right, parts, fields [[path, a, b], ...]}."""
-    return list(_divergences(verdict))
+    """Return one a replay that went apart."""
+    return [_divergence(row) for row in verdict.replays if row.get("first_divergence") is not None]
 
 
-def _divergences(verdict: Verdict) -> Iterator[Divergence]:
-    for row in verdict.replays:
-        found = row.get("first_divergence")
-        if isinstance(found, Mapping):
-            yield _divergence(row, found)
-
-
-def _divergence(row: Mapping[str, Any], found: Mapping[str, Any]) -> Divergence:
-    fields = list(found.get("fields") or ())
-    shown = tuple(FieldDifference(str(path), _json(left), _json(right)) for path, left, right in fields[:MAX_FIELDS])
-    parts = ", ".join(map(str, found.get("parts") or ()))
-    where = f" in {parts}" if parts else ""
-    headline = f"{row.get('run', 'replay')} against {row.get('against', 'live')} at tick {found.get('tick')}{where}"
-    columns = ("field", str(row.get("against", "live")), str(row.get("run", "replay")))
-    return Divergence(headline, columns, shown, len(fields) - len(shown))
+def _divergence(row: Mapping[str, Any]) -> Divergence:
+    diff = list(row.get("diff") or ())
+    sides = (str(diff[0]["left_run"]), str(diff[0]["right_run"])) if diff else ("", "")
+    fields = tuple(FieldDifference(str(one["path"]), _json(one["left"]), _json(one["right"])) for one in diff)
+    parts = ", ".join(map(str, row.get("parts") or ()))
+    headline = f"{row.get('run')} parts from {row.get('against')} at tick {row['first_divergence']}"
+    return Divergence(
+        headline=f"{headline}, in {parts}" if parts else headline,
+        digests=" and ".join(map(str, row.get("digests") or ())),
+        columns=("field", *sides),
+        fields=fields,
+        inputs=tuple(map(str, row.get("inputs") or ())),
+    )
 
 
 def _json(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)

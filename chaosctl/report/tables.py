@@ -51,15 +51,16 @@ def fault_rows(verdict: Verdict) -> list[Row]:
 
 
 def _fault_row(fault: Mapping[str, Any]) -> Row:
-    requested, applied, healed = (fault.get(key) for key in ("requested_ns", "applied_ns", "healed_ns"))
-    late = duration(applied - requested) if applied is not None and requested is not None else NOTHING
+    due, applied, healed = (fault.get(key) for key in ("due_ns", "applied_ns", "healed_ns"))
+    late = duration(applied - due) if applied is not None and due is not None else NOTHING
+    doubt = ", not seen to be gone" if fault.get("heal_proved") is False else ""
     proved = "proved" if fault.get("proved") else "not proved"
     return (
         f"{fault.get('id', NOTHING)}: {fault.get('kind', '?')}",
         str(fault.get("on", NOTHING)),
         "never" if applied is None else f"at {duration(applied)}",
         late,
-        NOTHING if healed is None else f"at {duration(healed)}",
+        NOTHING if healed is None else f"at {duration(healed)}{doubt}",
         f"{proved}: {fault['proof']}" if fault.get("proof") else proved,
     )
 

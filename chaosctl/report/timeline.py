@@ -92,7 +92,8 @@ class Phase:
 
 @dataclass(frozen=True)
 class Band:
-    """A fault in effect: from its inject to its heal, or to the end where it never was healed; a moment has no length.
+    """A fault in effect: from its inject to its heal, or to the end where it never was healed; a moment
+    that nothing came back from has no length.
 
     `name` is the fault's id, `text` says it in full.
     """
@@ -152,10 +153,10 @@ def _bands(verdict: Verdict, moments: Collection[str], bins: Bins) -> Iterator[B
         if applied_ns is None:
             continue
         from_s, to_s = applied_ns / NS_PER_S, bins.end_s
-        if name in moments:
-            to_s = from_s
-        elif (healed := _number(healed_ns)) is not None:
+        if (healed := _number(healed_ns)) is not None:
             to_s = healed / NS_PER_S
+        elif name in moments:
+            to_s = from_s
         yield Band(name, f"{name} on {fault.get('on')}", from_s, max(from_s, to_s))
 
 

@@ -138,16 +138,18 @@ LATE = finding("recovery.steady", Status.FAIL, "Never seen.", measured=Quantity(
 DIVERGENCE = {
     "run": "replay-1",
     "against": "live",
+    "code": 0,
     "ticks": 400,
-    "same": False,
-    "first_divergence": {
-        "tick": 37,
-        "what": "digest",
-        "left": "aa",
-        "right": "bb",
-        "parts": ["players"],
-        "fields": [["players.near-3.gold", 10, 12], ["clock", "(absent)", HOSTILE]],
-    },
+    "compared": 400,
+    "why_not": None,
+    "first_divergence": 37,
+    "digests": ["aa", "bb"],
+    "parts": ["players"],
+    "inputs": ['{"tick": 37, "move": "n"}'],
+    "diff": [
+        {"path": "players.near-3.gold", "left": 10, "right": 12, "left_run": "live", "right_run": "replay-1"},
+        {"path": "clock", "left": "(absent)", "right": HOSTILE, "left_run": "live", "right_run": "replay-1"},
+    ],
 }
 
 
@@ -167,7 +169,9 @@ def verdict(status: Status = Status.PASS, *findings: Finding, **other: Any) -> V
         ),
         "recovery": (_recovery(),),
         "rollback": (),
-        "replays": ({"run": "replay-1", "against": "live", "ticks": 400, "same": True},),
+        "replays": (
+            {"run": "replay-1", "against": "live", "compared": 400, "first_divergence": None, "why_not": None},
+        ),
         "relay": {"kind": "toxiproxy", "version": "2.12.0", "started_by_us": True},
         "generator": {"bottleneck": False, "lag_ms_p99": 2.5, "cpu_share": 0.31},
         "environment": {"python": "3.11.2", "cores": 2},
@@ -178,7 +182,13 @@ def verdict(status: Status = Status.PASS, *findings: Finding, **other: Any) -> V
 
 
 def _fault(id: str, kind: str, on: str, at_ns: int, healed_ns: int | None, proof: str) -> dict[str, Any]:
-    times = {"requested_ns": at_ns, "applied_ns": at_ns + MS, "returned_ns": at_ns + 2 * MS, "healed_ns": healed_ns}
+    times = {
+        "due_ns": at_ns,
+        "requested_ns": at_ns,
+        "applied_ns": at_ns + MS,
+        "returned_ns": at_ns + 2 * MS,
+        "healed_ns": healed_ns,
+    }
     return {"id": id, "kind": kind, "on": on, **times, "proved": True, "proof": proof}
 
 
