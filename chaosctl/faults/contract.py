@@ -16,7 +16,6 @@ from chaosctl.experiment.model import Hello
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.undo import Undo
 
-
 Stream = Literal["upstream", "downstream"]
 
 

@@ -3,9 +3,12 @@ garbage collection. Only the main process is stopped; children that it forked go
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from chaosctl.errors import NotReadyError
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.faults import processes
-from chaosctl.faults.contract import Applied, NowNs, Place, ProcessControl, Proof
+from chaosctl.faults.contract import Applied, NowNs, Place, Proof
 from chaosctl.safety.undo import SignalUndo, Undo
 
 
@@ -48,9 +51,10 @@ class Pause:
         return Proof(proved, "; ".join(texts) or "there is no process to look at")
 
     def restore(self, fault_id: str, place: Place, params: PauseParams) -> None:
-        """Let go on what is still stopped: a replica that was restarted after `prepare` is not in the undo."""
+        """Let everything go on: a replica that was restarted after `prepare` is not in the undo."""
         for process in place.processes:
-            if _is_frozen(process):
+            # One that ended in the meantime has nothing to go on with; one that runs does not mind.
+            with suppress(NotReadyError):
                 process.signal("SIGCONT")
 
     def prove_healed(self, fault_id: str, place: Place, params: PauseParams) -> Proof:
@@ -61,11 +65,6 @@ class Pause:
 def _is_stopped(pid: int) -> bool:
     states = processes.thread_states(pid)
     return bool(states) and states <= processes.STOPPED
-
-
-def _is_frozen(process: ProcessControl) -> bool:
-    pid = process.pid()
-    return pid is not None and bool(processes.thread_states(pid) & processes.STOPPED)
 
 
 FAULT = Pause()

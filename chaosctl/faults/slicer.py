@@ -9,13 +9,12 @@ from pydantic import Field, model_validator
 
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.model import Hello
-from chaosctl.experiment.units import DurationNs, SizeBytes
+from chaosctl.experiment.units import SizeBytes
 from chaosctl.faults.asking import prove_each, prove_slow
 from chaosctl.faults.contract import Applied, NowNs, Place, Proof, ProxyControl
-from chaosctl.faults.toxics import LONGEST_NS, STREAMS, add_toxics, undo_toxics
+from chaosctl.faults.toxics import NS_PER_US, STREAMS, WholeUs, add_toxics, undo_toxics
 from chaosctl.safety.undo import Undo
 
-NS_PER_US = 1_000
 BOTH = STREAMS["both"]
 
 
@@ -24,12 +23,8 @@ class SlicerParams(Params):
 
     average_bytes: SizeBytes = Field(alias="average", ge=1, le=2**30, description="The size of a piece, on average")
     variation_bytes: SizeBytes = Field(0, alias="variation", description="Pieces differ from it by at most this")
-    delay_ns: DurationNs = Field(
-        alias="delay",
-        ge=NS_PER_US,
-        le=LONGEST_NS,
-        multiple_of=NS_PER_US,
-        description="The pause after each piece; without one the pieces would be joined again on the way",
+    delay_ns: WholeUs = Field(
+        alias="delay", ge=NS_PER_US, description="The pause after each piece; without one they are joined on the way"
     )
 
     @model_validator(mode="after")

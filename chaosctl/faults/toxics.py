@@ -9,35 +9,39 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from chaosctl.experiment.units import DurationNs, format_duration
-from chaosctl.faults.contract import Applied, NowNs, Place
+from chaosctl.faults.contract import Applied, NowNs, Place, Stream
 from chaosctl.safety.undo import HttpUndo
 
+NS_PER_US = 1_000
 NS_PER_MS = 1_000_000
 LONGEST_NS = 3_600_000_000_000
 
 Direction = Literal["down", "up", "both"]
 """`down` is what the server sends, `up` is what the client sends."""
 
-STREAMS: Mapping[str, tuple[str, ...]] = {
+STREAMS: Mapping[str, tuple[Stream, ...]] = {
     "down": ("downstream",),
     "up": ("upstream",),
     "both": ("upstream", "downstream"),
 }
 
 
-def _whole_ms(value_ns: int) -> int:
-    if value_ns % NS_PER_MS:
-        raise ValueError(f"{format_duration(value_ns)} is not a whole number of milliseconds; write 1ms, 2ms, 80ms")
-    if value_ns > LONGEST_NS:
-        raise ValueError("it is more than an hour; write at most 1h")
-    return value_ns
+def _whole(unit_ns: int, unit: str) -> AfterValidator:
+    def check(value_ns: int) -> int:
+        if value_ns % unit_ns:
+            mend = format_duration((value_ns // unit_ns + 1) * unit_ns)
+            raise ValueError(f"{format_duration(value_ns)} is not a whole number of {unit}; write {mend}")
+        return value_ns
+
+    return AfterValidator(check)
 
 
-WholeMs = Annotated[DurationNs, AfterValidator(_whole_ms)]
-"""A duration in nanoseconds that is a whole number of milliseconds: a toxic takes no finer ones."""
+# A toxic takes no finer ones.
+WholeMs = Annotated[DurationNs, _whole(NS_PER_MS, "milliseconds"), Field(le=LONGEST_NS)]
+WholeUs = Annotated[DurationNs, _whole(NS_PER_US, "microseconds"), Field(le=LONGEST_NS)]
 
 
 def toxic_name(fault_id: str, stream: str) -> str:
@@ -45,7 +49,7 @@ def toxic_name(fault_id: str, stream: str) -> str:
     return f"chaosctl-{fault_id}-{stream}"
 
 
-def undo_toxics(fault_id: str, place: Place, streams: tuple[str, ...]) -> tuple[HttpUndo, ...]:
+def undo_toxics(fault_id: str, place: Place, streams: tuple[Stream, ...]) -> tuple[HttpUndo, ...]:
     """Return what takes a fault's toxics off every proxy of the place."""
     return tuple(
         HttpUndo("DELETE", f"{proxy.api_url}/toxics/{quote(toxic_name(fault_id, stream), safe='')}")
@@ -55,7 +59,7 @@ def undo_toxics(fault_id: str, place: Place, streams: tuple[str, ...]) -> tuple[
 
 
 def add_toxics(
-    fault_id: str, place: Place, streams: tuple[str, ...], type: str, attributes: Mapping[str, int], now_ns: NowNs
+    fault_id: str, place: Place, streams: tuple[Stream, ...], type: str, attributes: Mapping[str, int], now_ns: NowNs
 ) -> Applied:
     """Put a toxic on each stream of every proxy of the place. Raises RelayError."""
     called_ns = now_ns()

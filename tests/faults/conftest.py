@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from chaosctl.experiment.model import Hello
+from chaosctl.experiment.units import WRITTEN
 from chaosctl.faults.contract import Applied, Fault, Place, Proof
 from chaosctl.safety.undo import play
 
@@ -150,7 +151,7 @@ def bench(relay: str, server: PingServer) -> Bench:
 
 def params_of(fault: Fault, written: Mapping[str, Any]) -> Any:
     """Validate what a timeline item says."""
-    return fault.kind.params.model_validate(dict(written))
+    return fault.kind.params.model_validate(dict(written), context=WRITTEN)
 
 
 def inject(fault: Fault, place: Place, written: Mapping[str, Any]) -> Applied:
