@@ -13,6 +13,7 @@ On the wire, a JSON list a line:
     ["f", n, body] ["ack", n]                   a frame; all frames up to n are consumed
     ["now", body]                               outside the numbering: lost when the link is cut
     ["beat"]                                    nothing to say; a peer silent for `SILENCE_S` is gone
+    ["ping"] ["pong"]                           instead of a hello: whether anybody answers here
 """
 
 from __future__ import annotations
@@ -352,6 +353,8 @@ class LinkServer:
                     greeted[0].take(message)
             elif message[0] == "hello":
                 greeted.append(self._greet(connection, *message[1:]))
+            elif message[0] == "ping":
+                connection.write(encode(["pong"]))
             elif message[0] != "beat":
                 raise LinkError("the first message is a hello")
 
