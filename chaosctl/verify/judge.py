@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chaosctl.errors import ExitCode
-from chaosctl.experiment.kinds import Params
 from chaosctl.recording.facts import FaultFacts, fault_facts
 from chaosctl.verify.circumstances import ended, environment, generator, notes, relay, run_doubts
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status, Verdict
@@ -68,15 +67,10 @@ def _check(recording: Recording, name: str, raw: Mapping[str, Any]) -> Checked:
     if checker is None:
         return Checked((_unjudged(name, "this version of chaosctl knows no such objective", ""),))
     try:
-        return checker.check(recording, _params(checker.kind.params, raw))
+        return checker.check(recording, checker.kind.params.model_validate(raw))
     except Exception as error:  # noqa: BLE001 -- the contract: a checker that crashes has shown nothing, and says so
         why = f"the checker crashed: {type(error).__name__}: {error}"
         return Checked((_unjudged(name, why, traceback.format_exc()),))
-
-
-def _params(kind: type[Params], raw: Mapping[str, Any]) -> Params:
-    """The plan holds values that were validated before, in attribute names and plain numbers."""
-    return kind.model_construct(**raw)
 
 
 def _unjudged(name: str, why: str, trace: str) -> Finding:

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from chaosctl.verify.conserved import CHECKER, ConservedParams
+from chaosctl.verify.contract import Finding, Status
+from tests.fixtures.generator import LOAD_START, TIMELINE_START, S, TrueFault, Truth, make
+
+HEALED = TIMELINE_START + 2 * S
+
+
+def check(folder: Path, totals: Sequence[tuple[int, float | None]]) -> Finding:
+    truth = Truth(totals=totals, faults=[TrueFault(ready=HEALED)])
+    (finding,) = CHECKER.check(make(folder, truth), ConservedParams.model_validate(["gold"])).findings
+    return finding
+
+
+def test_equal_totals_pass(tmp_path: Path) -> None:
+    finding = check(tmp_path, [(LOAD_START, 1000), (TIMELINE_START, None), (HEALED + S, 1000)])
+    assert finding.status is Status.PASS
+    assert finding.name == "conserved.gold"
+    assert (finding.expected.value, finding.measured.value, finding.measured.unit) == (1000, 1000, "gold")
+    assert "1 times nobody answered" in finding.why
+
+
+def test_a_moved_total_fails_even_if_it_comes_back(tmp_path: Path) -> None:
+    finding = check(tmp_path, [(LOAD_START, 1000), (TIMELINE_START, 990), (HEALED + S, 1000)])
+    assert finding.status is Status.FAIL
+    assert finding.measured.value == 990
+    assert any("gold = 990" in evidence.text for evidence in finding.evidence)
+
+
+def test_a_total_not_seen_after_the_last_fault_is_inconclusive(tmp_path: Path) -> None:
+    finding = check(tmp_path, [(LOAD_START, 1000), (TIMELINE_START + S, 1000), (HEALED + S, None)])
+    assert finding.status is Status.INCONCLUSIVE
+
+
+def test_a_total_never_seen_is_inconclusive(tmp_path: Path) -> None:
+    finding = check(tmp_path, [])
+    assert finding.status is Status.INCONCLUSIVE and finding.measured.value is None

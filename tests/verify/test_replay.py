@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaosctl.verify.contract import Checked, Status
+from chaosctl.verify.replay import CHECKER, ReplayParams
+from tests.fixtures.generator import Truth, make
+
+Lines = Sequence[Mapping[str, Any]]
+CODES = {"replay-1": 0, "replay-2": 0, "replay-3": 0}
+
+
+def ticks(count: int = 50, first: int = 1, **changed: str) -> Lines:
+    """Ticks first..count; `t7="x"` gives tick 7 another digest."""
+    return [
+        {"tick": n, "digest": changed.get(f"t{n}", f"d{n}"), "parts": {"bots": "b", "gold": changed.get(f"t{n}", "g")}}
+        for n in range(first, count + 1)
+    ]
+
+
+def all_replays(lines: Lines) -> dict[str, Lines]:
+    return dict.fromkeys(CODES, lines)
+
+
+def check(folder: Path, digests: Mapping[str, Lines], codes: Mapping[str, int] = CODES, **truth: Any) -> Checked:
+    recording = make(folder, Truth(digests=digests, replay_codes=codes, **truth))
+    return CHECKER.check(recording, ReplayParams())
+
+
+def test_equal_digests_pass(tmp_path: Path) -> None:
+    checked = check(tmp_path, {"live": ticks(), **{name: ticks(60) for name in CODES}})
+    (finding,) = checked.findings
+    assert finding.status is Status.PASS
+    assert (finding.measured.value, finding.expected.value) == (3, 3)
+    assert "50 ticks" in finding.why
+    assert [row["run"] for row in checked.tables["replays"]] == list(CODES)
+
+
+def test_one_other_digest_fails_at_its_tick_with_inputs_parts_and_fields(tmp_path: Path) -> None:
+    digests = {
+        "live": ticks(),
+        "replay-1": ticks(),
+        "replay-2": ticks(t17="x", t30="y"),
+        "replay-3": ticks(t20="z"),
+        "states-replay-1": [{"tick": 17, "digest": "a", "state": {"now": 1.5, "gold": {"a": 1}, "log": [1]}}],
+        "states-replay-2": [{"tick": 17, "digest": "b", "state": {"now": 2.5, "gold": {"a": 1}, "log": [1, 2]}}],
+    }
+    inputs = {"world-0.log": '{"tick":16,"inputs":[]}\n{"tick":17,"inputs":[["hit","near-1"]]}\ntorn 17'}
+    checked = check(tmp_path, digests, inputs=inputs)
+    (finding,) = checked.findings
+    assert finding.status is Status.FAIL
+    assert "replay-2 parts from live at tick 17: log[1] is " in finding.why
+    row = checked.tables["replays"][1]
+    assert row["first_divergence"] == 17
+    assert row["digests"] == ["d17", "x"]
+    assert row["parts"] == ["gold"]
+    assert row["inputs"] == ['{"tick":17,"inputs":[["hit","near-1"]]}']
+    assert [(field["path"], field["left"], field["right"]) for field in row["diff"]] == [
+        ("log[1]", "(absent)", 2),
+        ("now", 1.5, 2.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("digests", "codes", "why"),
+    [
+        ({}, {}, "0 of 3"),
+        ({"live": ticks()}, {}, "0 of 3"),
+        ({"live": ticks(), "replay-1": ticks(), "replay-2": ticks()}, {"replay-1": 0, "replay-2": 0}, "2 of 3"),
+        (
+            {"live": ticks(), **all_replays(ticks())},
+            {**CODES, "replay-2": 1},
+            "replay-2: it ended with code 1",
+        ),
+        ({"live": ticks(), **all_replays(ticks(49))}, CODES, "1 ticks of live are missing"),
+        ({"live": ticks(), **all_replays([])}, CODES, "no digest"),
+        ({"live": ticks(), **all_replays(ticks(99, first=60))}, CODES, "50 ticks of live are missing"),
+    ],
+)
+def test_what_did_not_run_shows_nothing(
+    tmp_path: Path, digests: Mapping[str, Lines], codes: Mapping[str, int], why: str
+) -> None:
+    (finding,) = check(tmp_path, digests, codes).findings
+    assert finding.status is Status.INCONCLUSIVE
+    assert why in finding.why
+
+
+def test_without_live_digests_replays_are_compared_with_each_other(tmp_path: Path) -> None:
+    (finding,) = check(tmp_path / "a", all_replays(ticks())).findings
+    assert finding.status is Status.PASS and "the live run left no digests" in finding.why
+    (finding,) = check(tmp_path / "b", {**all_replays(ticks()), "replay-3": ticks(t9="x")}).findings
+    assert finding.status is Status.FAIL and "replay-3 parts from replay-1 at tick 9" in finding.why
+
+
+def test_ticks_given_twice_count_as_given_last_and_are_noted(tmp_path: Path) -> None:
+    live = [*ticks(20), {"tick": 20, "digest": "redone"}, *ticks(50, first=21)]
+    recording = make(tmp_path, Truth(digests={"live": live, **all_replays(ticks(t20="redone"))}, replay_codes=CODES))
+    (finding,) = CHECKER.check(recording, ReplayParams()).findings
+    assert finding.status is Status.PASS
+    assert any("1 tick(s) were given twice, 1 of them with another digest" in note for note in recording.notes)
