@@ -33,7 +33,7 @@ def print_summary(verdict: Verdict, console: Console, report_path: Path | None) 
         say.line(f"The run did not complete: {verdict.ended}.", "yellow")
     for note in verdict.notes:
         say.line(f"note: {note}", "dim")
-    say.line("")
+    console.print()
     _objectives(say, verdict.objectives)
     _recovery(say, verdict)
     _replays(say, verdict)
@@ -80,7 +80,7 @@ def _objectives(say: _Printer, findings: Sequence[Finding]) -> None:
         if finding.status is Status.FAIL:
             for item in finding.evidence[:3]:
                 say.line(f"see {item.file} {item.where}: {item.text}", "dim", indent=4)
-    say.line("")
+    say.console.print()
 
 
 def _recovery(say: _Printer, verdict: Verdict) -> None:

@@ -7,7 +7,7 @@ import re
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from chaosctl.recording.reader import Recording
-from chaosctl.report.wording import exit_meaning, expectation, measurement, rerun_command, sentence
+from chaosctl.report.wording import exit_meaning, expectation, measurement, relay_name, rerun_command, sentence
 from chaosctl.verify.contract import Finding, Status, Verdict
 
 # XML 1.0 has no way at all to write these (https://www.w3.org/TR/xml/#charsets).
@@ -42,7 +42,7 @@ def _properties(recording: Recording, verdict: Verdict) -> dict[str, str]:
         "exit_code": f"{verdict.exit_code} ({exit_meaning(verdict.exit_code)})",
         "run_id": verdict.run_id,
         "seed": str(verdict.seed),
-        "relay": " ".join(str(verdict.relay.get(key, "")) for key in ("kind", "version")).strip(),
+        "relay": relay_name(verdict),
         "ended": verdict.ended,
         "command": rerun_command(recording.run, verdict),
         **{f"note.{index}": note for index, note in enumerate(verdict.notes, start=1)},

@@ -13,6 +13,7 @@ from chaosctl.report.wording import (
     expectation,
     headline,
     measurement,
+    relay_name,
     rerun_command,
     status_word,
 )
@@ -72,13 +73,12 @@ def _objective(finding: Finding) -> tuple[str, ...]:
 
 
 def _lines(recording: Recording, verdict: Verdict) -> list[str]:
-    relay = " ".join(str(verdict.relay.get(key, "")) for key in ("kind", "version")).strip() or "unknown"
     lines = [
         f"## {_EMOJI[verdict.status.value]} {escape(verdict.experiment)}: {verdict.status.value}",
         "",
         f"{headline(verdict)}. Exit code {verdict.exit_code}: {exit_meaning(verdict.exit_code)}.",
         "",
-        f"Run {escape(verdict.run_id)}, seed {verdict.seed}, relay {escape(relay)}, ended: {escape(verdict.ended)}.",
+        f"Run {escape(verdict.run_id)}, seed {verdict.seed}, relay {escape(relay_name(verdict))}, ended: {escape(verdict.ended)}.",
         "",
         *(f"- {escape(note)}" for note in verdict.notes),
         "",

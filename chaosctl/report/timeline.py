@@ -290,8 +290,8 @@ def _how(exited: Event) -> str:
 def _phases(events: Sequence[Event], bins: Bins) -> Iterator[Phase]:
     marks = [event for event in events if event.event == "phase"]
     first_s, end_s = float(bins.left_s[0]), bins.end_s
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
-        until_s = end_s if following is None else min(following.at_ns / NS_PER_S, end_s)
+    until = [min(mark.at_ns / NS_PER_S, end_s) for mark in marks[1:]] + [end_s]
+    for mark, until_s in zip(marks, until, strict=False):
         from_s = max(mark.at_ns / NS_PER_S, first_s)
         if from_s < until_s:
             yield Phase(str(mark.fields.get("name", "")), from_s, until_s)

@@ -117,6 +117,11 @@ def headline(verdict: Verdict) -> str:
     return ", ".join(parts) or f"All {total} objectives hold"
 
 
+def relay_name(verdict: Verdict) -> str:
+    """Return `toxiproxy 2.12.0`, or `unknown`."""
+    return " ".join(str(verdict.relay.get(key) or "") for key in ("kind", "version")).strip() or "unknown"
+
+
 def exit_meaning(code: int) -> str:
     """Return what an exit code means, in words."""
     try:

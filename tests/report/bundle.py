@@ -153,6 +153,9 @@ DIVERGENCE = {
 }
 
 
+SAME = {"run": "replay-1", "against": "live", "compared": 400, "first_divergence": None, "why_not": None}
+
+
 def verdict(status: Status = Status.PASS, *findings: Finding, **other: Any) -> Verdict:
     """A verdict over the full bundle."""
     fields: dict[str, Any] = {
@@ -169,9 +172,7 @@ def verdict(status: Status = Status.PASS, *findings: Finding, **other: Any) -> V
         ),
         "recovery": (_recovery(),),
         "rollback": (),
-        "replays": (
-            {"run": "replay-1", "against": "live", "compared": 400, "first_divergence": None, "why_not": None},
-        ),
+        "replays": (SAME,),
         "relay": {"kind": "toxiproxy", "version": "2.12.0", "started_by_us": True},
         "generator": {"bottleneck": False, "lag_ms_p99": 2.5, "cpu_share": 0.31},
         "environment": {"python": "3.11.2", "cores": 2},
