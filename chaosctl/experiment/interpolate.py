@@ -17,7 +17,7 @@ from chaosctl.experiment.yaml_source import Entry, ListNode, MapNode, Node, Scal
 
 _TOKEN = re.compile(r"\$\$|\$\{([^{}]*)\}?")
 _ENVIRONMENT = re.compile(r"([A-Z_][A-Z0-9_]*)(?:(:-|:\?)(.*))?", re.DOTALL)
-_RUN_TIME = re.compile(r"[a-z][a-z0-9_-]*(\[[0-9]+\])?(\.[a-z0-9_-]+)*")
+_RUN_TIME = re.compile(r"[a-z][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 
 # Keys below target.services.NAME whose texts are completed when the deployment is up.
 _FILLED_IN = (

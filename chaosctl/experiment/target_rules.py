@@ -174,17 +174,12 @@ def _link_placeholder(link_name: str, draft: Draft, name: str) -> str | None:
 
 
 def _service_placeholder(rest: str, draft: Draft) -> str | None:
-    """Check `world.main` or `world[0].main`."""
-    named, _, port = rest.partition(".")
-    match = re.fullmatch(r"([a-z0-9-]+)(?:\[([0-9]+)\])?", named)
-    if match is None or match[1] not in draft.services:
-        return _no_service(match[1] if match else named, draft)
-    other = draft.services[match[1]]
-    if other is None:
-        return None
-    if match[2] and int(match[2]) >= other.replicas:
-        return f"'{match[1]}' has {other.replicas} replicas; write at most {match[1]}[{other.replicas - 1}]"
-    return None if port in other.ports else _unknown("port", port, other.ports)
+    """Check `world.main`."""
+    name, _, port = rest.partition(".")
+    if name not in draft.services:
+        return _no_service(name, draft)
+    other = draft.services[name]
+    return None if other is None or port in other.ports else _unknown("port", port, other.ports)
 
 
 def _unknown(what: str, word: str, known: object) -> str:

@@ -137,8 +137,6 @@ def read_text(path: Path) -> str:
     except OSError as error:
         text = f"cannot be read ({error.strerror}); make it readable, or name another file"
         raise ExperimentError((place.problem(text),)) from error
-    except ValueError as error:
-        raise ExperimentError((place.problem(f"is not a path ({error}); name a file"),)) from error
     if len(data) > MAX_BYTES:
         raise ExperimentError((place.problem("is larger than 1 MiB; an experiment is a page of YAML"),))
     try:

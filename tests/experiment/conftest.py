@@ -152,3 +152,9 @@ def wrong(load: Load, tmp_path: Path) -> Wrong:
         return [str(problem).removeprefix(here).removeprefix(f"{tmp_path}/") for problem in caught.value.problems]
 
     return problems_of
+
+
+@pytest.fixture
+def kinds() -> tuple[Mapping[str, FaultKind], Mapping[str, ObjectiveKind]]:
+    """Return the small sets of fault and objective kinds."""
+    return FAULTS, OBJECTIVES
