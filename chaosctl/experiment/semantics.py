@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -241,6 +241,6 @@ def _one_of(names: list[str]) -> str:
     return f"write {' or '.join(names)}" if names else "add one to target.links"
 
 
-def _unknown(what: str, word: str, known: object) -> str:
-    names = [str(name) for name in known] if hasattr(known, "__iter__") else []
-    return f"there is no {what} '{word}'; {mend(word, names, f'add it to target.{what}s')}"
+def _unknown(what: str, word: str, known: Iterable[str]) -> str:
+    owner = "swarm" if what == "cohort" else "target"
+    return f"there is no {what} '{word}'; {mend(word, known, f'add it to {owner}.{what}s')}"

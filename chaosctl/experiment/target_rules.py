@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from chaosctl.experiment.complaints import Complaint, Path, mend
@@ -11,7 +11,8 @@ from chaosctl.experiment.draft import Draft
 from chaosctl.experiment.interpolate import placeholders
 from chaosctl.experiment.model import Ask, Link, Service
 
-_REPLAY_VALUES = ("input_log", "state", "from_tick", "to_tick")
+# What a replay on a fresh copy fills in; the ticks only where its states are asked for.
+_REPLAY_VALUES = {"run": ("input_log", "state"), "states": ("input_log", "state", "from_tick", "to_tick")}
 
 
 def check_target(draft: Draft) -> Iterator[Complaint]:
@@ -118,8 +119,10 @@ def _texts(draft: Draft, name: str, service: Service, path: Path) -> Iterator[Co
     """Yield what is wrong with the placeholders in everything that is filled in at run time."""
     for place, text in _filled_in(service):
         for placeholder in placeholders(text):
-            in_replay = place[:2] == ("offers", "replay")
-            wrong = _in_replay(placeholder) if in_replay else _placeholder(placeholder, draft, name, service)
+            if place[:2] == ("offers", "replay"):
+                wrong = _in_replay(placeholder, _REPLAY_VALUES[str(place[2])])
+            else:
+                wrong = _placeholder(placeholder, draft, name, service)
             if wrong:
                 yield Complaint((*path, *place), wrong)
 
@@ -135,18 +138,19 @@ def _filled_in(service: Service) -> Iterator[tuple[Path, str]]:
         (("offers", "replay", "run"), offers.replay.run if offers.replay else None),
         (("offers", "replay", "states"), offers.replay.states if offers.replay else None),
     ]
-    for path, words in lists:
+    for place, words in lists:
         for index, word in enumerate(words or ()):
-            yield (*path, index), word
+            yield (*place, index), word
     yield from ((("env", key), value) for key, value in service.env.items())
-    yield from (((("offers", "input_log")), text) for text in (offers.input_log,) if text)
-    yield from (((("offers", "digests")), text) for text in (offers.digests,) if text)
+    for key, path in (("input_log", offers.input_log), ("digests", offers.digests)):
+        if path is not None:
+            yield ("offers", key), path
 
 
-def _in_replay(placeholder: str) -> str | None:
-    if placeholder in _REPLAY_VALUES:
+def _in_replay(placeholder: str, known: tuple[str, ...]) -> str | None:
+    if placeholder in known:
         return None
-    return f"'${{{placeholder}}}' is not known to a replay; {mend(placeholder, _REPLAY_VALUES, '')}"
+    return f"'${{{placeholder}}}' is not known to a replay; {mend(placeholder, known, '')}"
 
 
 def _placeholder(placeholder: str, draft: Draft, name: str, service: Service) -> str | None:
@@ -182,9 +186,8 @@ def _service_placeholder(rest: str, draft: Draft) -> str | None:
     return None if other is None or port in other.ports else _unknown("port", port, other.ports)
 
 
-def _unknown(what: str, word: str, known: object) -> str:
-    names = [str(name) for name in known] if isinstance(known, (tuple, list, Mapping)) else []
-    return f"there is no {what} '{word}'; {mend(word, names, f'add the {what}')}"
+def _unknown(what: str, word: str, known: Iterable[str]) -> str:
+    return f"there is no {what} '{word}'; {mend(word, known, f'add the {what}')}"
 
 
 def _no_service(name: str, draft: Draft) -> str:
