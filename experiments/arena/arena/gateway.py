@@ -15,7 +15,8 @@ import os
 import sys
 from collections import deque
 
-from arena.link import Body, LinkClient, Peer
+from arena.link import LinkClient, Peer
+from arena.numbering import Body
 from arena.protocol import HELP, LONGEST_LINE, hello_name
 from arena.wire import Address, LineSplitter, address, run_service, say
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from arena import defects
 from arena.bank import Bank
-from arena.link import Body, LinkServer, Peer
+from arena.link import LinkServer, Peer
+from arena.numbering import Body
 from arena.wire import Address, address, json_page, run_service, say, serve_pages
 
 
@@ -39,8 +40,7 @@ class Ledger:
             self.broken = f"cannot commit {key}: {error}"
             self._stop.set()
             return
-        peer.send([key, done, balances])
-        peer.consumed(number)
+        peer.answer(number, [key, done, balances])
 
 
 async def serve(listen: Address, status: Address, db: Path, planted: frozenset[str], stop: asyncio.Event) -> None:

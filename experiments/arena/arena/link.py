@@ -10,7 +10,8 @@ On the wire, a JSON list a line:
 
     ["hello", name, session, received, first]   client: who, the session it knows or null, what it has, its next number
     ["welcome", session, received]              server: the session it will go on with (another one: a fresh start)
-    ["f", n, body] ["ack", n]                   a frame; all frames up to n are consumed
+    ["f", n, consumed, body]                    a frame, and up to where it answers the other side's frames
+    ["ack", consumed]                           the same without a frame
     ["now", body]                               outside the numbering: lost when the link is cut
     ["beat"]                                    nothing to say; a peer silent for `SILENCE_S` is gone
     ["ping"] ["pong"]                           instead of a hello: whether anybody answers here
@@ -22,76 +23,17 @@ import asyncio
 import contextlib
 import json
 import os
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from arena.table import canonical
+from arena.numbering import Body, Half, LinkError, encode
 from arena.wire import Address, LineSplitter
 
 BEAT_S = 0.25
 SILENCE_S = 1.0
 BACKOFF_S = (0.05, 0.1, 0.2, 0.25)
-MOST_UNACKED = 10_000
 MOST_BUFFERED_BYTES = 8 << 20
 LONGEST_FRAME = 4 << 20
-
-Body = Any
-
-
-class LinkError(Exception):
-    """The peer does not keep to the protocol; the connection is cut."""
-
-
-class Half:
-    """One side's memory of a link: what it sent that is not consumed yet, and what it received."""
-
-    def __init__(self, received: int = 0) -> None:
-        self.sent = 0
-        self.received = received
-        self.consumed = received
-        self._unacked: deque[tuple[int, bytes]] = deque()
-
-    @property
-    def first(self) -> int:
-        """The number of the oldest frame that is kept, or the next one."""
-        return self._unacked[0][0] if self._unacked else self.sent + 1
-
-    @property
-    def full(self) -> bool:
-        """Whether nothing more may be sent before something is acknowledged."""
-        return len(self._unacked) >= MOST_UNACKED
-
-    def frame(self, body: Body) -> bytes:
-        """Number a body, keep it, and return its line."""
-        self.sent += 1
-        line = encode(["f", self.sent, body])
-        self._unacked.append((self.sent, line))
-        return line
-
-    def accept(self, n: int) -> bool:
-        """Return whether frame `n` is new. Raises LinkError when one before it is missing."""
-        if n > self.received + 1:
-            raise LinkError(f"frame {n} came after frame {self.received}")
-        new = n == self.received + 1
-        self.received = max(self.received, n)
-        return new
-
-    def acked(self, upto: int) -> None:
-        """Forget what the other side has consumed. Raises LinkError for what was never sent."""
-        if upto > self.sent:
-            raise LinkError(f"frame {upto} was acknowledged, but only {self.sent} were sent")
-        while self._unacked and self._unacked[0][0] <= upto:
-            self._unacked.popleft()
-
-    def after(self, received: int) -> list[bytes]:
-        """Return the kept lines that the other side has not received."""
-        return [line for n, line in self._unacked if n > received]
-
-
-def encode(message: list[Any]) -> bytes:
-    """Return a message as a line."""
-    return canonical(message) + b"\n"
 
 
 class Connection(asyncio.Protocol):
@@ -185,8 +127,14 @@ class Peer:
         if self._connection is not None:
             self._connection.write(encode(["now", body]))
 
+    def answer(self, n: int, body: Body) -> None:
+        """Send a body that answers the frames up to `n`: the other side gets both or neither, so that it never asks
+        again for what was answered."""
+        self.half.consumed = max(self.half.consumed, n)
+        self.send(body)
+
     def consumed(self, n: int) -> None:
-        """Let the other side forget its frames up to `n`. Say it after sending what answers them."""
+        """Let the other side forget its frames up to `n`, which need no answer."""
         if n > self.half.consumed:
             self.half.consumed = n
             if self._connection is not None:
@@ -213,8 +161,10 @@ class Peer:
         """Handle one message of the present connection. Raises LinkError."""
         kind, *rest = message
         if kind == "f":
-            n, body = rest
-            if self.half.accept(n):
+            n, consumed, body = rest
+            new = self.half.accept(n)
+            self.half.acked(consumed)
+            if new:
                 self._on_frame(self, n, body)
         elif kind == "ack":
             self.half.acked(rest[0])
@@ -285,7 +235,7 @@ class LinkClient(Peer):
         fresh = session != self._session
         if fresh:
             self._session = session
-            self.half.received = self.half.consumed = 0
+            self.half.restart()
         self.resume(connection, received)
         self._on_up(fresh)
 

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from arena import defects
 from arena.inputlog import LateLineFile, LineFile, digest_line, encode
-from arena.link import Body, LinkClient, LinkServer, Peer
+from arena.link import LinkClient, LinkServer, Peer
+from arena.numbering import Body
 from arena.protocol import Asked, parse
 from arena.recovery import Recovered, recover, write_snapshot
 from arena.state import Config, Input, Step, combined
@@ -129,11 +130,12 @@ class World:
             home = self._homes.get(name)
             if home is not None and home[0].up:
                 lines.setdefault(home[0], []).append((home[1], text))
+        last = {arrival.gateway: arrival.number for arrival in arrivals}
         for gateway, told in lines.items():
-            if gateway.full and gateway in self.gateways.peers.values():
+            if gateway.full:
                 self.gateways.forget(gateway)
-            gateway.send(told)
-        for gateway, number in {arrival.gateway: arrival.number for arrival in arrivals}.items():
+            gateway.answer(last.get(gateway, 0), told)
+        for gateway, number in last.items():
             gateway.consumed(number)
 
     def _reply(self, arrival: Arrival, outcome: str | None) -> str | None:
