@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -139,12 +140,12 @@ class LiveState:
         )
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
 def _maybe(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _number(value: Any) -> float:
+    return _maybe(value) or 0.0
 
 
 def _whole(value: Any, otherwise: int) -> int:

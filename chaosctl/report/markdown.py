@@ -78,7 +78,8 @@ def _lines(recording: Recording, verdict: Verdict) -> list[str]:
         "",
         f"{headline(verdict)}. Exit code {verdict.exit_code}: {exit_meaning(verdict.exit_code)}.",
         "",
-        f"Run {escape(verdict.run_id)}, seed {verdict.seed}, relay {escape(relay_name(verdict))}, ended: {escape(verdict.ended)}.",
+        f"Run {escape(verdict.run_id)}, seed {verdict.seed}, ended: {escape(verdict.ended)}. "
+        f"Relay: {escape(relay_name(verdict))}.",
         "",
         *(f"- {escape(note)}" for note in verdict.notes),
         "",

@@ -42,6 +42,8 @@ def duration(value_ns: float) -> str:
 
 def number(value: float) -> str:
     """Return a number with thin groups and at most four significant digits below 1000: `12 400`, `3`, `0.0125`."""
+    if math.isinf(value):
+        return "unlimited"
     if value == round(value) or abs(value) >= 1000:
         return f"{value:,.0f}".replace(",", " ")
     return f"{value:.4g}"
