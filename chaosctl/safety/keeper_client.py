@@ -63,7 +63,8 @@ class Keeper:
         argv = [sys.executable, "-S", "-P", "-m", "chaosctl.safety.keeper", *arguments]
         env = {**os.environ, "PYTHONPATH": str(Path(chaosctl.__file__).parents[1])}
         env.pop(LABEL, None)  # it ends what carries the label
-        self._child = Child(argv, env, logs / "keeper.log", self._take, self._on_end)
+        self._log_path = logs / "keeper.log"
+        self._child = Child(argv, env, self._log_path, self._take, self._on_end)
 
     @classmethod
     def start(
@@ -82,7 +83,11 @@ class Keeper:
         keeper = cls(run_id, bundle.absolute(), origin_ns, on_lost)
         if on_exit is not None:
             keeper.subscribe(on_exit)
-        keeper._ask({"do": "hello"}, keeper._child.start)
+        try:
+            keeper._ask({"do": "hello"}, keeper._child.start)
+        except NotReadyError as error:
+            keeper._child.stop(within_s=0.0)
+            raise NotReadyError(f"the keeper cannot be started: {error}; see {keeper._log_path}") from error
         return keeper
 
     @property
@@ -201,4 +206,4 @@ class Keeper:
         for answers in waiting:
             answers.put(_GONE)
         if self._on_lost is not None and not self._closing:
-            self._on_lost(f"the keeper's {why}; see {self.bundle / 'logs' / 'keeper.log'}")
+            self._on_lost(f"the keeper's {why}; see {self._log_path}")
