@@ -208,7 +208,7 @@ class State:
         def act(state: State, player: Player) -> str | None:
             target = state.players.get(other)
             if target is None:
-                return f"there is no player {other}"
+                return "there is no such player"
             if target is not player:
                 state._strike(player, target)
             return None

@@ -135,7 +135,7 @@ def test_resends_in_any_order_are_applied_once(data: st.DataObject) -> None:
 def test_a_refused_action_did_not_happen_and_its_number_is_free() -> None:
     game = with_players("ann")
     (reply,) = game.play(["hit", "ann", 1, "nobody"])
-    assert reply == "ERR there is no player nobody"
+    assert reply == "ERR there is no such player"
     assert game.state.players["ann"].seen() == ""
     (reply,) = game.play(["move", "ann", 1, 0, 0])
     assert reply == f"OK 1 {game.state.tick}"
