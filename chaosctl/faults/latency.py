@@ -82,20 +82,25 @@ def judge(
 ) -> Proof:
     """Return whether the delay beyond what the link always has is there, or (`healed`) is gone.
 
-    At least: latency - jitter, less a tenth for what the direct way took longer by chance; never less than a quarter
-    of the latency, so that with a jitter as large as the latency no effect is not taken for one.
+    What is added has to be half of the latency, less with a large jitter (a quarter where it is as large as the
+    latency): the direct way may take longer by chance while it is asked. And no answer may be earlier than the fault
+    lets it be, but for a tenth.
     """
     added_ns = delay.added_ns - usual_ns
-    tolerance_ns = params.jitter_ns + usual_jitter_ns / params.ways + params.latency_ns / 10
-    least_ns = params.ways * max(params.latency_ns - tolerance_ns, params.latency_ns / 4)
+    least_ns = params.ways * (2 * params.latency_ns - params.jitter_ns) / 4
+    earliest_ns = params.ways * (params.latency_ns - params.jitter_ns) * 0.9 + usual_ns - usual_jitter_ns
+    if usual_jitter_ns > least_ns:
+        hidden = f"its cohort's own jitter of {format_duration(usual_jitter_ns)} hides what the fault adds"
+        return Proof(False, f"{delay}; {hidden}")
     if delay.censored:
         # The bound of a proof came before the answer: the rest of a long latency is not waited for.
-        least_ns = min(least_ns, LONG_NS)
-    proved = added_ns < params.ways * params.latency_ns / 2 + usual_jitter_ns if healed else added_ns >= least_ns
+        least_ns, earliest_ns = min(least_ns, LONG_NS), 0
+    there = added_ns >= least_ns
+    proved = not there and not delay.censored if healed else there and delay.through_ns >= earliest_ns
     asked = f"{format_duration(params.latency_ns)} ± {format_duration(params.jitter_ns)}"
     usual = f", of which {format_duration(usual_ns)} are the cohort's own" if usual_ns else ""
     each = " each way" if params.ways > 1 else ""
-    return Proof(proved and not (healed and delay.censored), f"{delay}{usual}; the fault asked for {asked}{each}")
+    return Proof(proved, f"{delay}{usual}; the fault asked for {asked}{each}")
 
 
 FAULT = Latency()

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -113,14 +115,21 @@ def judge_cut(params: PartitionParams, through: Exchange, direct: Exchange, plac
     Refused is plain, since a relay accepts connections for a dead service too. It then resets or closes them, so
     these, and silence, could be the service's own, unless it answers directly.
     """
-    text = f"through the relay: {through.outcome}, directly: {direct.outcome}"
+    met = _met(through)
+    text = f"through the relay: {met}, directly: {direct.outcome}"
     if params.mode == "refuse":
-        return Proof(through.outcome == "refused", text)
+        return Proof(met == "refused", text)
     if place.hello is None:
         return Proof(False, f"not told by a bare connection; declare `probe:` for the service that {place.on} leads to")
     if direct.outcome != "answered":
         return Proof(False, f"{text}: the service itself does not answer")
-    return Proof(through.outcome in SEEN[params.mode], text)
+    return Proof(met in SEEN[params.mode], text)
+
+
+def _met(through: Exchange) -> str:
+    """Return the outcome; a reset that came so early that it ended the connecting itself is no refusal."""
+    was_reset = through.outcome == "refused" and through.detail == os.strerror(errno.ECONNRESET)
+    return "reset" if was_reset else through.outcome
 
 
 def _look_whole(place: Place, proxy: ProxyControl) -> Proof:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
-import shutil
-import socket
 import socketserver
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +16,8 @@ import pytest
 from chaosctl.experiment.model import Hello
 from chaosctl.experiment.units import WRITTEN
 from chaosctl.faults.contract import Applied, Fault, Place, Proof
+from chaosctl.relay.contract import ProxySpec, Relay, Stream, Toxic
+from chaosctl.relay.server import find_toxiproxy, start_embedded, start_toxiproxy
 from chaosctl.safety.undo import play
 
 NOT_APPLIED = Applied(0, 0, ())
@@ -59,93 +55,60 @@ def server() -> Iterator[PingServer]:
         running.shutdown()
 
 
-@dataclass
-class HttpProxy:
-    """A proxy control that speaks the relay's API and nothing else."""
+@dataclass(frozen=True)
+class RelayProxy:
+    """A proxy of a relay, as a fault may change it."""
 
     name: str
     listen: str
     upstream: str
     api_url: str
+    relay: Relay
 
-    def add_toxic(self, name: str, type: str, stream: str, attributes: Mapping[str, int]) -> None:
-        toxic = {"name": name, "type": type, "stream": stream, "attributes": dict(attributes)}
-        call(self.api_url, "POST", f"/proxies/{self.name}/toxics", toxic)
+    def add_toxic(self, name: str, type: str, stream: Stream, attributes: Mapping[str, int]) -> None:
+        self.relay.add_toxic(self.name, Toxic(name, type, stream, attributes))
 
     def set_enabled(self, enabled: bool) -> None:
-        call(self.api_url, "PATCH", f"/proxies/{self.name}", {"enabled": enabled})
-
-    def state(self) -> Any:
-        return call(self.api_url, "GET", f"/proxies/{self.name}")
-
-
-def call(url: str, method: str, path: str, body: object = None) -> Any:
-    connection = http.client.HTTPConnection(url.split("/")[2], timeout=5)
-    try:
-        connection.request(method, path, None if body is None else json.dumps(body))
-        response = connection.getresponse()
-        data = response.read()
-        assert response.status < 300, (method, path, response.status, data)
-        return json.loads(data) if data else None
-    finally:
-        connection.close()
-
-
-def _start_embedded() -> tuple[subprocess.Popen[bytes], str]:
-    argv = [sys.executable, "-m", "chaosctl.relay.embedded", "--api", "127.0.0.1:0", "--seed", "7"]
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    return process, json.loads(process.stdout.readline())["api"]
-
-
-def _start_toxiproxy() -> tuple[subprocess.Popen[bytes], str]:
-    binary = shutil.which(os.environ.get("CHAOSCTL_TOXIPROXY", "")) or shutil.which("toxiproxy-server")
-    assert binary is not None
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    argv = [binary, "-host", "127.0.0.1", "-port", str(port)]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(500):
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return process, f"http://127.0.0.1:{port}"
-        time.sleep(0.01)
-    raise AssertionError("toxiproxy-server does not answer")
+        self.relay.set_enabled(self.name, enabled)
 
 
 @pytest.fixture(scope="session", params=["embedded", pytest.param("toxiproxy", marks=pytest.mark.needs("toxiproxy"))])
-def relay(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The API of a relay, each of both in turn."""
-    process, url = _start_embedded() if request.param == "embedded" else _start_toxiproxy()
-    yield url
-    process.kill()
-    process.communicate()
+def relay(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
+    """Each of both relays in turn."""
+    log_path, env = tmp_path_factory.mktemp("relay") / "relay.log", dict(os.environ)
+    if request.param == "embedded":
+        running = start_embedded(seed=7, log_path=log_path, env=env)
+    else:
+        binary = find_toxiproxy()
+        assert binary is not None
+        running = start_toxiproxy(binary, log_path=log_path, env=env)
+    yield running
+    running.close()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Bench:
-    """A relay before the ping server, and a fault put on it and taken off again as the runner does."""
+    """A relay before the ping server, and places made of it."""
 
-    relay: str
+    relay: Relay
     server: PingServer
 
-    def proxy(self, name: str) -> HttpProxy:
-        asked = {"name": name, "listen": "127.0.0.1:0", "upstream": self.server.address}
-        made = call(self.relay, "POST", "/proxies", asked)
-        return HttpProxy(name, made["listen"], made["upstream"], f"{self.relay}/proxies/{name}")
+    def proxy(self, name: str, upstream: str) -> RelayProxy:
+        state = self.relay.create(ProxySpec(name, "127.0.0.1:0", upstream))
+        return RelayProxy(name, state.listen, upstream, state.api_url, self.relay)
 
     @contextmanager
-    def place(self, proxies: int = 1, hello: Hello | None = PING) -> Iterator[Place]:
-        made = tuple(self.proxy(f"test-{n}") for n in range(proxies))
+    def place(self, proxies: int = 1, hello: Hello | None = PING, upstream: str | None = None) -> Iterator[Place]:
+        made = tuple(self.proxy(f"test-{n}", upstream or self.server.address) for n in range(proxies))
         try:
             yield Place("bots-world", proxies=made, hello=hello)
         finally:
             for proxy in made:
-                call(self.relay, "DELETE", f"/proxies/{proxy.name}")
+                self.relay.delete(proxy.name)
 
 
 @pytest.fixture
-def bench(relay: str, server: PingServer) -> Bench:
+def bench(relay: Relay, server: PingServer) -> Bench:
     return Bench(relay, server)
 
 

@@ -45,6 +45,7 @@ def test_of_a_long_latency_the_part_within_the_bound_of_a_proof_is_enough() -> N
     params = LatencyParams(latency_ns=5_000 * MS)
     assert judge(delay(1_190 * MS, censored=True), params, 0, 0, healed=False).proved
     assert not judge(delay(1_190 * MS, censored=False), params, 0, 0, healed=False).proved
+    assert judge(delay(1_190 * MS, censored=True), params, 0, 0, healed=False).proved
     assert not judge(delay(500 * MS, censored=True), params, 0, 0, healed=False).proved
     assert not judge(delay(1_190 * MS, censored=True), params, 0, 0, healed=True).proved
 
@@ -53,3 +54,10 @@ def test_the_numbers_are_in_the_sentence() -> None:
     params = LatencyParams(latency_ns=80 * MS, jitter_ns=20 * MS)
     text = judge(delay(83 * MS), params, 0, 0, healed=False).text
     assert text == ("answers take 84ms through the relay and 1ms directly: 83ms added; the fault asked for 80ms ± 20ms")
+
+
+def test_a_cohort_that_wavers_more_than_the_fault_adds_hides_it() -> None:
+    params = LatencyParams(latency_ns=10 * MS)
+    for healed in (True, False):
+        proof = judge(delay(130 * MS), params, 120 * MS, 20 * MS, healed=healed)
+        assert not proof.proved and "hides" in proof.text

@@ -14,7 +14,7 @@ import pytest
 from chaosctl.faults.contract import Place
 from chaosctl.faults.registry import faults
 
-from .conftest import Bench, HttpProxy, call, heal, inject, prove, prove_healed
+from .conftest import Bench, heal, inject, prove, prove_healed
 
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("latency", {"latency": "40ms", "jitter": "10ms"}),
@@ -25,7 +25,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("partition", {"direction": "up"}),
     ("partition", {"mode": "refuse"}),
     ("partition", {"mode": "reset"}),
-    ("slow_close", {"delay": "300ms"}),
+    ("slow_close", {"delay": "120ms"}),
     ("slicer", {"average": "4B", "variation": "2B", "delay": "10ms"}),
     ("data_limit", {"size": "50B"}),
     ("data_limit", {"size": "3B", "direction": "up"}),
@@ -55,8 +55,8 @@ def test_an_effect_is_proved_while_it_is_there_and_its_absence_after(bench: Benc
         heal(fault, place, written)
         healed = prove_healed(fault, place, written)
         assert healed.proved, healed.text
-        state = place.proxies[0].state()  # type: ignore[attr-defined]
-        assert (state["toxics"], state["enabled"]) == ([], True)
+        state = bench.relay.proxy("test-0")
+        assert (state.toxics, state.enabled) == ((), True)
 
 
 @contextmanager
@@ -111,9 +111,9 @@ def test_what_is_refused_needs_no_question(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("name", "written"), [case for case in CASES if case[1].get("mode") != "refuse"], ids=str)
-def test_without_a_question_nothing_is_proved_and_the_mend_is_named(name: str, written: Any) -> None:
-    place = Place("bots-world", proxies=(HttpProxy("nowhere", NOWHERE, NOWHERE, "http://127.0.0.1:1/proxies/nowhere"),))
-    proof = prove(faults()[name], place, written)
+def test_without_a_question_nothing_is_proved_and_the_mend_is_named(bench: Bench, name: str, written: Any) -> None:
+    with bench.place(hello=None) as place:
+        proof = prove(faults()[name], place, written)
     assert not proof.proved
     assert "declare `probe:`" in proof.text
 
@@ -122,13 +122,10 @@ def test_without_a_question_nothing_is_proved_and_the_mend_is_named(name: str, w
 def test_a_service_that_is_down_proves_nothing(bench: Bench, name: str, written: Any) -> None:
     """A relay takes connections for a dead service: what follows looks like a fault and is none."""
     fault = faults()[name]
-    with bench.place() as place:
-        proxy = place.proxies[0]
-        call(bench.relay, "PATCH", f"/proxies/{proxy.name}", {"upstream": NOWHERE})
-        dead = replace(place, proxies=(HttpProxy(proxy.name, proxy.listen, NOWHERE, proxy.api_url),))
-        proof = prove(fault, dead, written)
+    with bench.place(upstream=NOWHERE) as place:
+        proof = prove(fault, place, written)
         assert not proof.proved, proof.text
-        assert not prove_healed(fault, dead, written).proved
+        assert not prove_healed(fault, place, written).proved
 
 
 def test_of_several_relays_each_has_to_show_it(bench: Bench) -> None:

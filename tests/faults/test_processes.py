@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from chaosctl.errors import NotReadyError
+from chaosctl.faults import processes
 from chaosctl.faults.contract import Applied, Exit, Place
 from chaosctl.faults.registry import faults
 from chaosctl.safety.processes import look
@@ -31,6 +32,11 @@ print("ready", flush=True)
 time.sleep(60)
 """
 OBEYS, EXITS_3, IGNORES = "signal.SIG_DFL", "lambda *_: sys.exit(3)", "signal.SIG_IGN"
+
+
+@pytest.fixture(autouse=True)
+def _shorter_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "LOOK_S", 0.5)
 
 
 class Replica:
