@@ -59,21 +59,21 @@ def start_embedded(*, seed: int, log_path: Path, env: Mapping[str, str]) -> Toxi
     # -P: a file named like a module of the standard library, where the user happens to be, is not imported.
     command = [sys.executable, "-P", "-m", "chaosctl.relay.embedded", "--seed", str(seed), "--api", "127.0.0.1:0"]
     process = RelayProcess(command, log_path=log_path, env=env, reads_stdout=True)
-    deadline = time.monotonic() + READY_WITHIN_S
+    deadline_s = time.monotonic() + READY_WITHIN_S
     try:
-        return _wait_until_ready(process, _announced_url(process, deadline), deadline)
+        return _wait_until_ready(process, _announced_url(process, deadline_s), deadline_s)
     except RelayError:
         process.end()
         raise
 
 
-def _announced_url(process: RelayProcess, deadline: float) -> str:
+def _announced_url(process: RelayProcess, deadline_s: float) -> str:
     stdout = process.popen.stdout
     if stdout is None:
         raise AssertionError("started with reads_stdout")
     line = b""
     while not line.endswith(b"\n"):
-        ready, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
+        ready, _, _ = select.select([stdout], [], [], max(0.0, deadline_s - time.monotonic()))
         piece = os.read(stdout.fileno(), 4096) if ready else b""
         if not piece:
             raise _not_ready(process)
@@ -81,12 +81,12 @@ def _announced_url(process: RelayProcess, deadline: float) -> str:
     return str(json.loads(line)["api"])
 
 
-def _wait_until_ready(process: RelayProcess, api_url: str, deadline: float) -> ToxiproxyRelay:
+def _wait_until_ready(process: RelayProcess, api_url: str, deadline_s: float) -> ToxiproxyRelay:
     while True:
         try:
             relay = ToxiproxyRelay(api_url, process=process)
         except RelayError:
-            if not process.alive() or time.monotonic() >= deadline:
+            if not process.alive() or time.monotonic() >= deadline_s:
                 raise _not_ready(process) from None
             time.sleep(POLL_S)
             continue

@@ -243,7 +243,7 @@ class ToxiproxyRelay:
             toxics = tuple(_toxic(toxic) for toxic in answer["toxics"])
         except (KeyError, TypeError) as error:
             raise RelayError(
-                f"The relay at {self._info.api_url} describes a proxy in an unknown way: {answer}."
+                f"The relay at {self._session.api_url} describes a proxy in an unknown way: {answer}"
             ) from error
         return ProxyState(
             name=data.name,

@@ -110,9 +110,8 @@ class Api:
             for wish in wishes:
                 done.append(self._add_or_replace(wish))
         except ApiError as error:
-            shown = [_proxy_json(proxy) for proxy in done]
-            return _json(error.status, {"error": error.message, "status": error.status, "proxies": shown})
-        return _json(201, {"proxies": [_proxy_json(proxy) for proxy in done]})
+            return _json(error.status, {"error": error.message, "status": error.status, "proxies": _shown(done)})
+        return _json(201, {"proxies": _shown(done)})
 
     def _add_or_replace(self, wish: ProxyWish) -> Proxy:
         existing = self._proxies.get(wish.name)
@@ -222,6 +221,10 @@ def _proxy_json(proxy: Proxy) -> dict[str, Any]:
         "toxics": _toxics_json(proxy),
         "counters": metrics.counters(proxy),
     }
+
+
+def _shown(proxies: list[Proxy]) -> list[dict[str, Any]] | None:
+    return [_proxy_json(proxy) for proxy in proxies] or None  # Go writes an empty list as null
 
 
 def _json(status: int, value: object) -> Answer:

@@ -70,9 +70,9 @@ class Pipe:
         self.source.rewatch()
         self.hold(0)
 
-    def hold(self, size: int) -> None:
-        """Count `size` more bytes as held, fewer when negative, and stop or resume reading."""
-        self._held += size
+    def hold(self, held_bytes: int) -> None:
+        """Count `held_bytes` more as held, fewer when negative, and stop or resume reading."""
+        self._held += held_bytes
         if self._source_ended or self.done:
             return
         if self._held >= self._limit:

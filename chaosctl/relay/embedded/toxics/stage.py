@@ -35,8 +35,8 @@ class Receiver(Protocol):
 class Holder(Protocol):
     """Who counts what a stage keeps, so that reading stops in time."""
 
-    def hold(self, held: int) -> None:
-        """Count `held` more bytes, fewer when negative."""
+    def hold(self, held_bytes: int) -> None:
+        """Count so many bytes more, fewer when negative."""
         ...
 
 
