@@ -135,6 +135,9 @@ class ProcessReplica:
             expected = wanted_down or notice.exit.signal in sent or not sent.isdisjoint(_ENDING)
             if self._was_ready:
                 self.restart_due_ns = restart_due_ns(self.definition.restart, notice.exit, self._restarts, wanted_down)
+            self._exits[notice.pid] = notice.exit
+            self._current = None
+            self._changed.notify_all()
             self._sink(
                 "service_exited",
                 at_ns=notice.exit.at_ns - self._keeper.origin_ns,
@@ -145,9 +148,6 @@ class ProcessReplica:
                 signal=notice.exit.signal,
                 expected=expected,
             )
-            self._exits[notice.pid] = notice.exit
-            self._current = None
-            self._changed.notify_all()
 
     def restart_if_due(self) -> None:
         """Start it again, if its time has come."""
@@ -256,7 +256,7 @@ class ProcessReplica:
                 self._sink("note", text=str(error).partition("\n")[0])
 
     def _ended_early(self, end: Exit) -> str:
-        mend = f"run `{' '.join(self._command.argv)}` by hand to see why" if self._command else ""
+        mend = "run its command by hand to see why"
         lines = last_lines(self.replica.log_path)
         if any("address already in use" in line.lower() or "EADDRINUSE" in line for line in lines):
             ports = ", ".join(f"{name} {address}" for name, address in self.replica.ports.items()) or "no port"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosctl.safety.bounded_log import BoundedLog
 
 
+@settings(deadline=None)  # writes files
 @given(parts=st.lists(st.binary(min_size=1, max_size=50), max_size=30), limit=st.integers(2, 100))
 def test_the_newest_half_is_there_and_the_bound_holds(
     tmp_path_factory: pytest.TempPathFactory, parts: list[bytes], limit: int

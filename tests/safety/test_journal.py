@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosctl.errors import RecordingError
@@ -43,6 +43,7 @@ def test_another_process_continues_the_numbers(tmp_path: Path) -> None:
     assert UndoJournal(path).write("f2", [A]) == first + 1
 
 
+@settings(deadline=None)  # writes files
 @given(cut=st.integers(0, 400), junk=st.binary(max_size=30))
 def test_a_torn_tail_hides_only_itself(tmp_path_factory: pytest.TempPathFactory, cut: int, junk: bytes) -> None:
     path = tmp_path_factory.mktemp("journal") / "undo.jsonl"
