@@ -39,19 +39,23 @@ def read_samples(paths: list[Path], note: Note) -> Samples:
         for batch in _batches(path, note):
             open_loop = open_loop and (batch.schema.metadata or {}).get(OPEN_LOOP_KEY) == b"true"
             batches.append(batch.replace_schema_metadata(None))
-    table = pa.Table.from_batches(batches, schema=schema).unify_dictionaries().combine_chunks()
-    batches.clear()
-    numbers = {name: table.column(name).to_numpy() for name in ("intended_ns", "sent_ns", "end_ns", "outcome")}
-    order = np.lexsort((numbers["end_ns"], numbers["sent_ns"], numbers["intended_ns"]))
-    names = {name: _codes(table.column(name), order, first=("",) if name == "error" else ()) for name, _ in _named()}
-    columns = {name: values[order] for name, values in numbers.items()}
-    columns |= {name: codes for name, (codes, _) in names.items()}
-    bots, operations, cohorts, errors = (names[name][1] for name, _ in _named())
-    return Samples(**columns, bots=bots, operations=operations, cohorts=cohorts, errors=errors, open_loop=open_loop)
+    table = pa.Table.from_batches(batches, schema=schema).unify_dictionaries()
+    del batches
+    samples = _samples(table, open_loop)
+    del table
+    pa.default_memory_pool().release_unused()  # a report is made next, in the same process
+    return samples
 
 
-def _named() -> tuple[tuple[str, Any], ...]:
-    return SAMPLE_COLUMNS[4:]
+def _samples(table: Any, open_loop: bool) -> Samples:
+    times = ("intended_ns", "sent_ns", "end_ns")
+    order = np.lexsort([table.column(name).to_numpy() for name in reversed(times)]).astype(np.int32)
+    columns = {name: table.column(name).to_numpy()[order] for name in (*times, "outcome")}
+    names: dict[str, Any] = {}
+    for name, plural in (("bot", "bots"), ("operation", "operations"), ("cohort", "cohorts"), ("error", "errors")):
+        codes, names[plural] = _codes(table.column(name), first=("",) if name == "error" else ())
+        columns[name] = codes[order]
+    return Samples(**columns, **names, open_loop=open_loop)
 
 
 def _batches(path: Path, note: Note) -> Iterator[Any]:
@@ -60,21 +64,20 @@ def _batches(path: Path, note: Note) -> Iterator[Any]:
             if not stream.schema.equals(pa.schema(SAMPLE_COLUMNS), check_metadata=False):
                 note(f"{path.name} has other columns than samples have and was left out")
                 return
-            yield from stream
+            for batch in stream:
+                batch.validate(full=True)
+                yield batch
     except (pa.ArrowException, OSError) as error:
         note(f"{path.name} breaks off and was read up to there ({str(error).splitlines()[0]})")
 
 
-def _codes(column: Any, order: Any, first: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+def _codes(column: Any, first: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     """Return codes into a sorted tuple of names (`first` at its head), so that equal contents give equal columns."""
-    if column.num_chunks == 0:
-        return np.empty(0, np.int32), first
-    encoded = column.chunk(0)
-    known = encoded.dictionary.to_pylist()
+    codes, known = _joined(column)
     names = (*first, *sorted(set(known) - set(first)))
     place = {name: i for i, name in enumerate(names)}
-    lookup = np.array([place[name] for name in known], dtype=np.int32)
-    return lookup[encoded.indices.to_numpy()][order], names
+    lookup = np.array([place[name] for name in known] or [0], dtype=np.int32)
+    return lookup[codes], names
 
 
 def read_history(path: Path, note: Note) -> History:
@@ -89,11 +92,12 @@ def read_history(path: Path, note: Note) -> History:
                 blocks.append(_encode(table))
     if corrupt:
         note(f"{path.name}: {corrupt} line(s) could not be read and were left out")
-    names = ("mark", "bot", "f", "key")
-    schema = pa.schema(
-        [(f.name, pa.dictionary(pa.int32(), pa.utf8()) if f.name in names else f.type) for f in _HISTORY_SCHEMA]
-    )
-    return _history(pa.concat_tables(blocks or [schema.empty_table()]).unify_dictionaries())
+    table = pa.concat_tables(blocks or [_encode(_HISTORY_SCHEMA.empty_table())]).unify_dictionaries()
+    del blocks
+    history = _history(table)
+    del table
+    pa.default_memory_pool().release_unused()
+    return history
 
 
 def _history(table: Any) -> History:
@@ -127,6 +131,8 @@ def _line_blocks(file: BinaryIO) -> Iterator[bytes]:
 
 def _parse_block(data: bytes) -> tuple[Any, int]:
     """Return the block's lines as a table, and how many could not be read. The fast parser takes all or nothing."""
+    if not _is_text(data):  # which the fast parser does not check
+        return _parse_lines(data)
     options = pj.ParseOptions(explicit_schema=_HISTORY_SCHEMA, unexpected_field_behavior="ignore")
     try:
         table = pj.read_json(pa.BufferReader(data), parse_options=options)
@@ -138,6 +144,13 @@ def _parse_block(data: bytes) -> tuple[Any, int]:
         whole = pc.and_(whole, pc.is_valid(table.column(name)))
     kept = table if pc.all(whole).as_py() else table.filter(whole)
     return kept, len(table) - len(kept)
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        return data.isascii() or bool(data.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _parse_lines(data: bytes) -> tuple[Any, int]:
@@ -158,6 +171,7 @@ def _parse_lines(data: bytes) -> tuple[Any, int]:
 def _row(raw: bytes) -> dict[str, Any] | None:
     try:
         said = json.loads(raw)
+        json.dumps(said, ensure_ascii=False).encode()  # refuses half a surrogate pair, which no column can hold
     except ValueError:
         return None
     if not isinstance(said, dict):

@@ -21,7 +21,8 @@ def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
 
 def verdict_to_json(verdict: Verdict) -> str:
     """Return verdict.json's text, ending in a newline."""
-    return json.dumps(verdict_to_dict(verdict), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(verdict_to_dict(verdict), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors="backslashreplace").decode()  # undecodable bytes of somebody's output
 
 
 def verdict_from_dict(given: Mapping[str, Any]) -> Verdict:

@@ -58,7 +58,7 @@ def aftermaths(recording: Recording, params: RecoveryParams) -> tuple[Aftermath,
     facts = fault_facts(recording)
     if load is None:
         return tuple(Aftermath(fault.id, f"{fault.id}: there was no load") for fault in facts)
-    probes = scheduled(recording.samples("probe-relay"), every_ns, load[1])
+    probes = scheduled(recording.samples("probe-relay"), every_ns, load)
     return tuple(_aftermath(recording, params, fault, facts, probes, load) for fault in facts)
 
 

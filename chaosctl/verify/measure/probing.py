@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from chaosctl.recording.facts import Window
 from chaosctl.recording.model import Outcome, Samples
 
 GOOD, BAD, MISSING = 1, 0, -1
@@ -46,21 +47,23 @@ class Found:
     seen: int | None
 
 
-def scheduled(samples: Samples, every_ns: int, until_ns: int) -> Probes:
-    """Lay the samples on their schedule up to `until_ns`. A slot that nothing was recorded for is MISSING."""
-    if len(samples) == 0:
+def scheduled(samples: Samples, every_ns: int, load: Window) -> Probes:
+    """Lay the samples of the load on their schedule. A slot that nothing was recorded for is MISSING."""
+    low, high = np.searchsorted(samples.intended_ns, (load[0], load[1] + 1))
+    if low == high:
         return Probes(np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.int32), samples.errors)
-    first_ns = int(samples.intended_ns[0])
-    slot = np.rint((samples.intended_ns - first_ns) / every_ns).astype(np.int64)
-    count = max(int(slot[-1]) + 1, (until_ns - first_ns) // every_ns + 1)
+    intended_ns, errors = samples.intended_ns[low:high], samples.error[low:high]
+    good = (samples.outcome[low:high] == Outcome.OK) & (samples.end_ns[low:high] >= 0)
+    first_ns = int(intended_ns[0])
+    slot = np.rint((intended_ns - first_ns) / every_ns).astype(np.int64)
+    count = max(int(slot[-1]), (load[1] - first_ns) // every_ns) + 1
     at_ns = first_ns + every_ns * np.arange(count, dtype=np.int64)
+    at_ns[slot] = intended_ns
     state = np.full(count, MISSING, np.int8)
-    good = (samples.outcome == Outcome.OK) & (samples.end_ns >= 0)
     state[slot[good]] = GOOD
     state[slot[~good]] = BAD
     error = np.zeros(count, np.int32)
-    error[slot[~good]] = samples.error[~good]
-    at_ns[slot] = samples.intended_ns
+    error[slot[~good]] = errors[~good]
     return Probes(at_ns, state, error, samples.errors)
 
 

@@ -150,7 +150,8 @@ def _adds(history: History) -> _Adds:
     place = _match(history.id[acked], history.id[asked])
     acked_ns = np.full(len(asked), -1, np.int64)
     acked_ns[place[place >= 0]] = history.at_ns[acked[place >= 0]]
-    orphans = acked[(place < 0) & ~history.value.take(pa.array(acked)).is_null().to_numpy(zero_copy_only=False)]
+    orphans = acked[place < 0]
+    orphans = orphans[history.value.take(pa.array(orphans)).is_valid().to_numpy(zero_copy_only=False)]
     lines = np.concatenate([asked, orphans])
     acked_ns = np.concatenate([acked_ns, history.at_ns[orphans]])
     try:
