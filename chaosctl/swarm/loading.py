@@ -67,9 +67,10 @@ def _check(path: Path, user_class: UserClass) -> None:
 
 
 def _import(path: Path) -> ModuleType:
-    # As `python FILE` would: modules that lie beside it can be imported.
-    sys.path.insert(0, str(path.parent))
-    name = "locustfile" if path.stem == "locust" else path.stem
+    # Modules that lie beside it can be imported. At the end of the path and under a name of its own, since a bots file
+    # is easily called `http.py`.
+    sys.path.append(str(path.parent))
+    name = f"chaosctl_bots_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise NotReadyError(f"{path}: there is no such Python file; `bots:` names `path.py` or `path.py:Class`")
