@@ -8,12 +8,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from chaosctl.experiment.units import BytesPerS, DurationNs, RatePerS, Share
 
 NAME = r"^[a-z][a-z0-9-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
+
+
+def _not_a_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"'{str(value).lower()}' is not a whole number; write 5")
+    return value
+
+
+# Pydantic would take `true` for 1.
+Count = Annotated[int, BeforeValidator(_not_a_truth_value)]
 
 
 class Frozen(BaseModel):
@@ -93,7 +103,7 @@ class Restart(Frozen):
     """What brings a dead replica back."""
 
     after_ns: DurationNs = Field(alias="after", description="How long after its death it is started again")
-    at_most: int = Field(default=20, ge=1, le=1000, description="After so many restarts it stays dead")
+    at_most: Count = Field(default=20, ge=1, le=1000, description="After so many restarts it stays dead")
 
 
 class Service(Frozen):
@@ -108,7 +118,7 @@ class Service(Frozen):
     )
     folder: str = Field(default=".", description="Working folder, relative to this file")
     env: dict[str, str] = Field(default_factory=dict, description="Environment variables for it")
-    replicas: int = Field(default=1, ge=1, le=100, description="How many copies run")
+    replicas: Count = Field(default=1, ge=1, le=100, description="How many copies run")
     needs: tuple[str, ...] = Field(default=(), description="Services that must be ready before it starts")
     ready: Ready | None = Field(default=None, description="When it counts as ready; without it, once it is started")
     restart: Restart | None = Field(
@@ -156,7 +166,7 @@ class Stage(Frozen):
     """From `at` on, the number of users moves to `users` over `over`."""
 
     at_ns: DurationNs = Field(alias="at", description="When, counted from the start of the load")
-    users: int = Field(ge=0, le=1_000_000, description="How many users there are afterwards")
+    users: Count = Field(ge=0, le=1_000_000, description="How many users there are afterwards")
     over_ns: DurationNs = Field(default=0, alias="over", description="How long the change takes")
 
 
@@ -164,7 +174,7 @@ class Swarm(Frozen):
     """The simulated users."""
 
     bots: str = Field(description="`path.py:Class` (or `path.py` for all its User classes), relative to this file")
-    users: int = Field(ge=1, le=1_000_000, description="How many")
+    users: Count = Field(ge=1, le=1_000_000, description="How many")
     ramp_ns: DurationNs = Field(default=0, alias="ramp", description="How long it takes to bring them up")
     stages: tuple[Stage, ...] = Field(default=(), description="Later changes of their number")
     through: str | None = Field(
@@ -174,7 +184,7 @@ class Swarm(Frozen):
     rate_per_s: RatePerS | None = Field(
         default=None, alias="rate", description="Operations a second of each bot, where the bots pace themselves"
     )
-    workers: int = Field(default=1, ge=1, le=64, description="How many processes generate the load")
+    workers: Count = Field(default=1, ge=1, le=64, description="How many processes generate the load")
     audit_within_ns: DurationNs = Field(
         default=10_000_000_000,
         alias="audit_within",

@@ -139,7 +139,7 @@ def _in_units(value: Any, attribute: str) -> str:
         return format_duration(value)
     if attribute.endswith(("_bytes", "_bytes_per_s")):
         return format_size(value) + ("/s" if attribute.endswith("_per_s") else "")
-    return str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _attribute(model: type[BaseModel], loc: Path) -> str:

@@ -23,6 +23,7 @@ from chaosctl.experiment.complaints import Path as TreePath
 MAX_BYTES = 1024 * 1024
 MAX_NODES = 20_000
 MAX_DEPTH = 32
+MAX_TEXT = 400
 
 _TOO_DEEP = f"nested more than {MAX_DEPTH} deep; an experiment needs at most 8 levels"
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
@@ -40,8 +41,11 @@ class Mark:
     column: int
 
     def problem(self, text: str) -> Problem:
-        """Return the problem `text` at this place."""
-        return Problem(self.file, self.line, self.column, text)
+        """Return the problem `text` at this place, on one line and of bearable length, whatever it quotes."""
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        if len(shown) > MAX_TEXT:
+            shown = f"{shown[: MAX_TEXT // 2]} ... {shown[-MAX_TEXT // 2 :]}"
+        return Problem(self.file, self.line, self.column, shown)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,44 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from chaosctl.errors import ExperimentError
 from chaosctl.experiment.loader import Loaded
 
 Load = Callable[..., Loaded]
 Wrong = Callable[..., list[str]]
+NONSENSE = st.sampled_from(
+    [
+        None,
+        True,
+        0,
+        -1,
+        1.5,
+        10**30,
+        "",
+        "x",
+        "5s",
+        "20%",
+        "${x}",
+        "${X}",
+        "$$",
+        "world",
+        [],
+        [[]],
+        [{}],
+        {},
+        {"a": {}},
+        "é\x1b",
+    ]
+)
 
 
 @pytest.fixture
@@ -71,6 +100,7 @@ def test_every_problem_is_reported_at_once_at_its_place(wrong: Wrong, good: str)
         ("version: 1", "version: 2", "1:10: '2' is not known here; there is: 1"),
         ("name: world-crash", "name: World Crash", "2:7: 'World Crash' does not fit; write lower-case letters"),
         ("hypothesis: Players play again within 5 s\n", "", "1:1: 'hypothesis' is missing; add `hypothesis: ...`"),
+        ("users: 10", "users: true", "28:10: 'true' is not a whole number; write 5"),
         ("users: 10", "users: 0", "28:10: '0' is out of bounds; write at least 1"),
         ("users: 10", "users:", "28:3: there is no value; write a whole number, or leave the key out"),
         ("ramp: 2s", "ramp_ns: 2s", "29:3: unknown key 'ramp_ns'; did you mean 'ramp'?"),
@@ -153,3 +183,39 @@ def test_problems_of_a_parent_name_the_parent(load: Load, wrong: Wrong, good: st
     loaded = load("extends: ./parent.yaml\nname: child\nswarm: { cohorts: null }\n")
     assert (loaded.experiment.name, loaded.experiment.swarm.cohorts) == ("child", {})
     assert loaded.source.startswith("extends")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_damage_gives_an_experiment_or_problems_with_mends(load: Load, good: str, data: st.DataObject) -> None:
+    tree = YAML(typ="safe").load(good)
+    for _ in range(data.draw(st.integers(1, 3))):
+        _damage(tree, data)
+    text = io.StringIO()
+    YAML(typ="safe", pure=True).dump(tree, text)
+    try:
+        load(text.getvalue())
+    except ExperimentError as error:
+        assert error.problems
+        for problem in error.problems:
+            assert ";" in problem.text or "give " in problem.text, problem.text
+            assert problem.line >= 1
+
+
+def _damage(node: Any, data: st.DataObject) -> None:
+    """Replace, remove or add one thing somewhere below `node`."""
+    while isinstance(node, (dict, list)) and node:
+        key = data.draw(st.sampled_from(list(node) if isinstance(node, dict) else range(len(node))))
+        if isinstance(node[key], (dict, list)) and node[key] and data.draw(st.integers(0, 4)):
+            node = node[key]
+            continue
+        how = data.draw(st.sampled_from(["remove", "replace", "add"]))
+        if how == "remove":
+            del node[key]
+        elif how == "replace" or isinstance(node, list):
+            node[key] = data.draw(NONSENSE)
+        else:
+            node[data.draw(st.sampled_from(["at", "for", "http", "from", "zzz", "", "[key]", "params"]))] = data.draw(
+                NONSENSE
+            )
+        return

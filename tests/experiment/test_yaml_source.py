@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaosctl.errors import ExperimentError
-from chaosctl.experiment.yaml_source import MAX_BYTES, locate, parse, read_text, resolve_scalar, to_plain
+from chaosctl.experiment.yaml_source import MAX_BYTES, Mark, locate, parse, read_text, resolve_scalar, to_plain
 
 
 def problem(text: str) -> str:
@@ -150,3 +150,10 @@ def test_a_file_without_the_right_to_read_it(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Path, "open", refuse)
     assert unreadable(path) == "1:1: cannot be read (Permission denied); make it readable, or name another file"
+
+
+def test_a_problem_is_one_line_of_bearable_length() -> None:
+    text = Mark("f", 1, 1).problem("the key '\n\x1b[31m" + "x" * 10_000 + "' is unknown; remove it").text
+    assert text.startswith("the key '\\n\\x1b[31mxxx")
+    assert text.endswith("remove it")
+    assert len(text) < 420
