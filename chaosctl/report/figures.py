@@ -156,7 +156,7 @@ def shade(shown: Any, band: Band) -> None:
         area.update(hatch_pattern="/", hatch_alpha=0.12, hatch_scale=10.0, hatch_color=GREY)
         shown.add_layout(area)
     began = Span(location=band.from_s, dimension="height", line_color=GREY, line_dash="dashed", level="underlay")
-    number = Label(x=band.from_s, y=0, y_units="screen", x_offset=3, y_offset=2, text=band.name.split("-", 1)[0])
+    number = Label(x=band.from_s, y=0, y_units="screen", x_offset=3, y_offset=2, text=band.name.split("-", 1)[0][:8])
     number.update(text_font_style="bold", anchor="bottom_left", **FONT)
     shown.add_layout(began)
     shown.add_layout(number)

@@ -136,7 +136,7 @@ def shorten(text: str, width: int = 60) -> str:
 def lanes_of(timeline: Timeline, bins: Bins, bands: Sequence[Band]) -> list[Lane]:
     """Return the rows of the overview: phases, one a fault, one a replica that was gone, one a route that failed."""
     lanes = [Lane("phases", tuple((p.from_s, p.to_s, p.name) for p in timeline.phases), GREY)] * bool(timeline.phases)
-    lanes += [Lane(band.name, ((band.from_s, band.to_s, band.text),), VERMILION, "/") for band in bands]
+    lanes += [Lane(band.name, ((band.from_s, band.to_s, shorten(band.text)),), VERMILION, "/") for band in bands]
     for replica in dict.fromkeys(down.replica for down in timeline.downs):
         gone = [down for down in timeline.downs if down.replica == replica]
         spans = [(down.from_s, bins.end_s if down.to_s is None else down.to_s) for down in gone]

@@ -175,11 +175,11 @@ def _window(events: Sequence[Event], swarm: Samples) -> tuple[int, int] | None:
 
 
 def _bins(start_ns: int, end_ns: int) -> Bins:
+    """Return whole bins only: a rate over a piece of one would look like a fall, or hold what came after the load."""
     length_s = (end_ns - start_ns) / NS_PER_S
     width_s = next((width for width in WIDTHS_S if length_s / width <= MAX_BINS), length_s / MAX_BINS)
-    first = np.floor(start_ns / NS_PER_S / width_s)
-    last = np.ceil(end_ns / NS_PER_S / width_s)
-    return Bins(np.arange(first, max(last, first + 1)) * width_s, float(width_s))
+    count = max(int(length_s / width_s), 1)
+    return Bins(start_ns / NS_PER_S + np.arange(count, dtype=np.float64) * width_s, float(width_s))
 
 
 def bin_load(samples: Samples, bins: Bins) -> Load:
@@ -293,5 +293,5 @@ def _phases(events: Sequence[Event], bins: Bins) -> Iterator[Phase]:
     until = [min(mark.at_ns / NS_PER_S, end_s) for mark in marks[1:]] + [end_s]
     for mark, until_s in zip(marks, until, strict=False):
         from_s = max(mark.at_ns / NS_PER_S, first_s)
-        if from_s < until_s:
+        if until_s - from_s > bins.width_s / 2:
             yield Phase(str(mark.fields.get("name", "")), from_s, until_s)

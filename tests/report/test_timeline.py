@@ -117,5 +117,5 @@ def test_the_number_of_bins_is_bounded(tmp_path: Path, length_s: int) -> None:
     recording.events = (Event(0, "load_started", {}), Event(length_s * NS_PER_S, "load_ended", {}))
     bins = timeline_of(recording).bins
     assert bins is not None
-    assert 1 <= len(bins) <= MAX_BINS + 1
-    assert bins.end_s >= length_s
+    assert 1 <= len(bins) <= MAX_BINS
+    assert length_s - bins.width_s < bins.end_s <= length_s
