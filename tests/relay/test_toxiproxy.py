@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -124,9 +125,9 @@ def test_an_address_that_is_none() -> None:
 
 
 def test_a_proxy_that_is_described_in_an_unknown_way() -> None:
-    with canned({("GET", "/version"): VERSION, ("GET", "/proxies/p"): (200, {"name": "p"})}) as url:
-        with pytest.raises(RelayError, match="in an unknown way"):
-            attach(url).proxy("p")
+    answers = {("GET", "/version"): VERSION, ("GET", "/proxies/p"): (200, {"name": "p"})}
+    with canned(answers) as url, pytest.raises(RelayError, match="in an unknown way"):
+        attach(url).proxy("p")
 
 
 @pytest.mark.parametrize("wrong", [{"enabled": True}, {"enabled": False, "upstream": "127.0.0.1:1"}])
@@ -214,9 +215,8 @@ class TestAgainstServers:
         assert is_cut(client)
         assert relay.set_enabled(line.name, True) == line.state
         relay.add_toxic(line.name, LATENCY)
-        assert relay.proxy(line.name).toxics == (
-            Toxic(**{**vars(LATENCY), "attributes": {"latency": 50, "jitter": 0}}),
-        )
+        whole = replace(LATENCY, attributes={"latency": 50, "jitter": 0})
+        assert relay.proxy(line.name).toxics == (whole,)
         relay.update_toxic(line.name, Toxic("slow", "latency", "downstream", {"latency": 70, "jitter": 5}, 0.3))
         assert relay.proxy(line.name).toxics[0].attributes == {"latency": 70, "jitter": 5}
         relay.remove_toxic(line.name, "slow")
@@ -243,9 +243,9 @@ class TestAgainstServers:
 
     def test_a_listener_that_cannot_come_back_is_said(self, line: Line) -> None:
         line.relay.set_enabled(line.name, False)
-        with socket.create_server(address(line.state.listen)):
-            with pytest.raises(RelayError, match="address already in use"):
-                line.relay.set_enabled(line.name, True)
+        taken = socket.create_server(address(line.state.listen))
+        with taken, pytest.raises(RelayError, match="address already in use"):
+            line.relay.set_enabled(line.name, True)
 
     def test_odd_names_are_escaped(self, relay: ToxiproxyRelay) -> None:
         state = relay.create(ProxySpec("a b%2F#é?&", "127.0.0.1:0", "127.0.0.1:9"))
