@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,21 @@ def judge_run(folder: Path) -> Verdict:
     return judge(Recording.open(folder))
 
 
-def report_run(folder: Path) -> Verdict:
-    """Judge the bundle and make its reports (anew). Raises RecordingError."""
+def report_run(folder: Path, then: Callable[[Verdict], None]) -> Verdict:
+    """Judge the bundle, make its reports (anew), and call `then` with the verdict, also when a report fails.
+
+    Raises RecordingError, after that, naming the reports that could not be written.
+    """
     from chaosctl.recording.reader import Recording
     from chaosctl.report.write import write_reports
     from chaosctl.verify.judge import judge
 
     recording = Recording.open(folder)
     verdict = judge(recording)
-    write_reports(recording, verdict)
+    try:
+        write_reports(recording, verdict)
+    finally:
+        then(verdict)
     return verdict
 
 

@@ -15,7 +15,6 @@ def command(run: RunFolder) -> None:
     from chaosctl.cli.judging import report_run
 
     folder = find_run(run)
-    verdict = report_run(folder)
-    typer.echo(f"{verdict.status}: {verdict.experiment} {verdict.run_id}")
+    report_run(folder, lambda verdict: typer.echo(f"{verdict.status}: {verdict.experiment} {verdict.run_id}"))
     for name in ("report.html", "verdict.json", "junit.xml", "summary.md"):
         typer.echo(f"  {folder / name}")

@@ -64,8 +64,7 @@ def command(
 
     from chaosctl.cli.judging import report_run, show
 
-    verdict = report_run(folder)
-    show(verdict, folder, as_json=as_json, quiet=quiet)
+    verdict = report_run(folder, lambda verdict: show(verdict, folder, as_json=as_json, quiet=quiet))
     raise typer.Exit(verdict.exit_code)
 
 

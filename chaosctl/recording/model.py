@@ -34,7 +34,7 @@ Events and their fields (a reader must accept unknown events and fields):
     stopped          condition
     cleanup_failed   what
     sealed           files {path in the bundle: size in bytes}: a file that is shorter now was cut afterwards
-    run_ended        reason: completed | interrupted | stopped | failed | error, error
+    run_ended        reason: completed | interrupted | stopped | failed | crashed | error, error
 """
 
 from __future__ import annotations

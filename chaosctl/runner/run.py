@@ -32,11 +32,12 @@ from chaosctl.runner.timeline import Stage, Timeline
 from chaosctl.safety import runs
 from chaosctl.safety.journal import UndoJournal, journal_path
 from chaosctl.safety.keeper_client import Keeper
-from chaosctl.safety.label import end_run, labelled
+from chaosctl.safety.label import labelled
 from chaosctl.swarm.launcher import Swarm
 
 # From the moment everything is ready to the first step, so that the first step is not late.
 HEAD_START_NS = 200_000_000
+WATCH_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Run:
         self._journalist = Journalist(writer.events, view, lambda why: self._stop.request("error", why))
         self._record = self._journalist.record
         self._undoing = ExitStack()
+        self._closing = threading.Event()
+        self._keeper: Keeper | None = None
         self._journal = UndoJournal(journal_path(self._folder))
 
     def execute(self) -> None:
@@ -83,10 +86,12 @@ class Run:
         with signals_stop(self._stop, self._on_first_signal, self._end_everything):
             try:
                 with self._undoing:
+                    self._undoing.callback(self._closing.set)
                     self._bring_up()
                     self._load()
                     self._look_at_what_is_left()
                     self._phase("down")
+                    self._closing.set()
             except EndedEarlyError:
                 reason = self._stop.reason
                 ended, why = (reason.ended, reason.text) if reason else ("error", "stopped")
@@ -105,19 +110,20 @@ class Run:
 
     def _bring_up(self) -> None:
         self._phase("up")
-        self._keeper = Keeper.start(
+        keeper = Keeper.start(
             run_id=self._options.run_id,
             bundle=self._folder,
             origin_ns=self._origin_ns,
             on_lost=lambda why: self._lost("keeper", why),
         )
-        self._on_end("keeper", self._close_keeper)
-        runs.register(self._options.run_id, self._folder, journal_path(self._folder), self._keeper.pid)
+        self._keeper = keeper
+        self._on_end("keeper", lambda: self._close(keeper))
+        runs.register(self._options.run_id, self._folder, journal_path(self._folder), keeper.pid)
         self._driver = ProcessDriver(
             self._target,
             self._loaded.folder,
             self._folder,
-            self._keeper,
+            keeper,
             self._record,
             self._plan.start_order,
             self._environ,
@@ -132,6 +138,7 @@ class Run:
             self._environ,
         )
         self._on_end("relay", self._relay.close)
+        threading.Thread(target=self._watch_relay, name="relay watch", daemon=True).start()
         self._record("relay", **asdict(self._relay.info))
         self._links = open_links(self._plan, replicas, self._relay, self._options.run_id)
         self._start_everything(replicas)
@@ -244,9 +251,9 @@ class Run:
 
         self._undoing.callback(step)
 
-    def _close_keeper(self) -> None:
+    def _close(self, keeper: Keeper) -> None:
         """The last step: what is left by now is named, and otherwise nothing of the run is left to restore."""
-        left = (*self._keeper.close(), *self._keeper.end_everything())
+        left = (*keeper.close(), *keeper.end_everything())
         for sentence in left:
             self._record("cleanup_failed", what=sentence)
         if not left and not self._journal.pending():
@@ -260,13 +267,20 @@ class Run:
         self._record("interrupted", signal=name)
 
     def _end_everything(self) -> None:
-        """A second signal: no graces; what carries the run's label is killed, and the teardown finds it gone."""
-        end_run(self._options.run_id, (), term_within_s=0)
+        """A second signal: no graces; everything of the run is killed, and the teardown finds it gone."""
+        if self._keeper is not None:
+            self._keeper.end_everything()
 
     def _lost(self, part: str, why: str) -> None:
         if not self._stop.event.is_set():
             self._record("crashed", part=part, why=why)
-            self._stop.request("error", f"{part}: {why}")
+            self._stop.request("crashed", f"{part}: {why}")
+
+    def _watch_relay(self) -> None:
+        """A relay that ends takes the links with it: what is measured after that says nothing about the target."""
+        while not self._stop.event.wait(WATCH_EVERY_S) and not self._closing.is_set():
+            if not self._relay.alive() and not self._closing.is_set():
+                self._lost("relay", "the relay process ended by itself")
 
     def _on_child(self, part: str) -> Callable[[Mapping[str, Any]], None]:
         def on_message(message: Mapping[str, Any]) -> None:

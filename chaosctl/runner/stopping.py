@@ -14,7 +14,7 @@ from chaosctl.errors import ChaosctlError
 
 @dataclass(frozen=True)
 class Reason:
-    """`ended` is the word of the `run_ended` event: interrupted, stopped, failed, error."""
+    """`ended` is the word of the `run_ended` event: interrupted, stopped, failed, crashed, error."""
 
     ended: str
     text: str
