@@ -4,6 +4,7 @@ from locust import HttpUser, constant_pacing, task
 
 
 class VisitorOfA(HttpUser):
+    weight = 3
     wait_time = constant_pacing(0.1)
 
     @task

@@ -10,6 +10,8 @@ class Handler(BaseHTTPRequestHandler):
     """Answers every GET with the server's name."""
 
     protocol_version = "HTTP/1.1"
+    # One packet an answer: head and body apart would wait 40 ms for each other (Nagle's algorithm).
+    wbufsize = 4096
     name = b""
 
     def do_GET(self) -> None:
