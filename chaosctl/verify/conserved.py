@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
@@ -45,13 +46,15 @@ class ConservedChecker:
         return Checked(tuple(_finding(name, asked, over_ns) for name in params.names))
 
 
-def _all_over_ns(recording: Recording) -> int:
-    """When the last fault was over: healed, or if it never was, applied."""
-    facts = fault_facts(recording)
-    return max((max(one.healed_ns or 0, one.returned_ns or 0) for one in facts), default=0)
+def _all_over_ns(recording: Recording) -> float:
+    """When the last fault was over: healed, or if nothing came back after it, applied; never, if it still lasts."""
+    injected = [fault for fault in fault_facts(recording) if fault.called_ns is not None]
+    if any(fault.lasting and fault.healed_ns is None for fault in injected):
+        return math.inf
+    return max((max(fault.healed_ns or 0, fault.returned_ns or 0) for fault in injected), default=0)
 
 
-def _finding(name: str, asked: list[Event], over_ns: int) -> Finding:
+def _finding(name: str, asked: list[Event], over_ns: float) -> Finding:
     seen = [(event, event.fields["values"][name]) for event in asked if _names(event, name)]
     first: dict[Any, float] = {}
     moved = [(event, value) for event, value in seen if value != first.setdefault(event.fields.get("service"), value)]

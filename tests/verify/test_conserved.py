@@ -39,3 +39,13 @@ def test_a_total_not_seen_after_the_last_fault_is_inconclusive(tmp_path: Path) -
 def test_a_total_never_seen_is_inconclusive(tmp_path: Path) -> None:
     finding = check(tmp_path, [])
     assert finding.status is Status.INCONCLUSIVE and finding.measured.value is None
+
+
+def test_a_fault_that_still_lasts_leaves_it_open(tmp_path: Path) -> None:
+    fault = TrueFault("f1-cut", "partition", "a-b", "link", heal=HEALED)
+    recording = make(tmp_path, Truth(totals=[(LOAD_START, 1000), (HEALED + S, 1000)], faults=[fault]))
+    lines = (tmp_path / "events.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "events.jsonl").write_text("".join(line for line in lines if "fault_healed" not in line))
+    params = ConservedParams.model_validate(["gold"])
+    assert CHECKER.check(recording, params).findings[0].status is Status.PASS
+    assert CHECKER.check(type(recording).open(tmp_path), params).findings[0].status is Status.INCONCLUSIVE

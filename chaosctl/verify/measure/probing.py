@@ -11,6 +11,8 @@ from chaosctl.recording.facts import Window
 from chaosctl.recording.model import Outcome, Samples
 
 GOOD, BAD, MISSING = 1, 0, -1
+# Errors of probes that were never sent, or given up when the probe ended: they say nothing about the target.
+UNSEEN = ("skipped", "unfinished")
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,13 @@ class Found:
 
 
 def scheduled(samples: Samples, every_ns: int, load: Window) -> Probes:
-    """Lay the samples of the load on their schedule. A slot that nothing was recorded for is MISSING."""
+    """Lay the samples of the load on their schedule. A slot in which nothing was seen is MISSING."""
     low, high = np.searchsorted(samples.intended_ns, (load[0], load[1] + 1))
     if low == high:
         return Probes(np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.int32), samples.errors)
     intended_ns, errors = samples.intended_ns[low:high], samples.error[low:high]
     good = (samples.outcome[low:high] == Outcome.OK) & (samples.end_ns[low:high] >= 0)
+    bad = ~good & ~np.isin(errors, [code for code, error in enumerate(samples.errors) if error in UNSEEN])
     first_ns = int(intended_ns[0])
     slot = np.rint((intended_ns - first_ns) / every_ns).astype(np.int64)
     count = max(int(slot[-1]), (load[1] - first_ns) // every_ns) + 1
@@ -61,9 +64,9 @@ def scheduled(samples: Samples, every_ns: int, load: Window) -> Probes:
     at_ns[slot] = intended_ns
     state = np.full(count, MISSING, np.int8)
     state[slot[good]] = GOOD
-    state[slot[~good]] = BAD
+    state[slot[bad]] = BAD
     error = np.zeros(count, np.int32)
-    error[slot[~good]] = errors[~good]
+    error[slot[bad]] = errors[bad]
     return Probes(at_ns, state, error, samples.errors)
 
 
@@ -76,7 +79,8 @@ def serviceable(state: npt.NDArray[np.int8], consecutive: int, *, after_error: b
     hopeful = np.concatenate([state != BAD, np.ones(consecutive, np.bool_)])
     least = _first_run(hopeful, consecutive, after_error)
     assert least is not None  # the padding is such a run
-    return Found(min(least, len(state)), _first_run(state == GOOD, consecutive, after_error))
+    seen = _first_run(state == GOOD, consecutive, after_error)
+    return Found(min(least, len(state) if seen is None else seen), seen)
 
 
 def _first_run(good: npt.NDArray[np.bool_], length: int, after_error: bool) -> int | None:
