@@ -97,19 +97,23 @@ class Partition:
 
 
 def _look_cut(place: Place, proxy: ProxyControl, params: PartitionParams) -> Proof:
-    hello = place.hello or NOTHING
-    direct = exchange(proxy.upstream, hello, DIRECT_S if place.hello else BARE_S)
-    through = exchange(proxy.listen, hello, _patience_s(place, proxy, direct))
-    return judge_cut(params, through, direct, place)
+    if place.hello is None:
+        if params.mode != "refuse":
+            return Proof(False, f"a bare connection does not tell; declare `probe:` for the service behind {place.on}")
+        met = exchange(proxy.listen, NOTHING, BARE_S)
+        return Proof(_met(met) == "refused", f"a connection through the relay was {_taken(met)}")
+    direct = exchange(proxy.upstream, place.hello, DIRECT_S)
+    through = exchange(proxy.listen, place.hello, _patience_s(place, proxy, direct))
+    return judge_cut(params, through, direct)
 
 
 def _patience_s(place: Place, proxy: ProxyControl, direct: Exchange) -> float:
     """Return how long no answer has to last to be called silence: longer than an answer usually takes."""
     usual_ns = sum(place.usual_delays_ns.get(proxy.name, ())) + 4 * (direct.end_ns - direct.sent_ns)
-    return min(LONGEST_LOOK_S, SILENT_S + usual_ns / NS_PER_S) if place.hello else BARE_S
+    return min(LONGEST_LOOK_S, SILENT_S + usual_ns / NS_PER_S)
 
 
-def judge_cut(params: PartitionParams, through: Exchange, direct: Exchange, place: Place) -> Proof:
+def judge_cut(params: PartitionParams, through: Exchange, direct: Exchange) -> Proof:
     """Return whether what the two ways met is this cut.
 
     Refused is plain, since a relay accepts connections for a dead service too. It then resets or closes them, so
@@ -119,8 +123,6 @@ def judge_cut(params: PartitionParams, through: Exchange, direct: Exchange, plac
     text = f"through the relay: {met}, directly: {direct.outcome}"
     if params.mode == "refuse":
         return Proof(met == "refused", text)
-    if place.hello is None:
-        return Proof(False, f"not told by a bare connection; declare `probe:` for the service that {place.on} leads to")
     if direct.outcome != "answered":
         return Proof(False, f"{text}: the service itself does not answer")
     return Proof(met in SEEN[params.mode], text)
@@ -132,11 +134,15 @@ def _met(through: Exchange) -> str:
     return "reset" if was_reset else through.outcome
 
 
+def _taken(bare: Exchange) -> str:
+    # Some services speak first.
+    return "accepted" if bare.outcome in ("silent", "answered") else _met(bare)
+
+
 def _look_whole(place: Place, proxy: ProxyControl) -> Proof:
     if place.hello is None:
         through = exchange(proxy.listen, NOTHING, BARE_S)
-        taken = through.outcome in ("silent", "answered")
-        return Proof(taken, f"a connection through the relay was {'accepted' if taken else through.outcome}")
+        return Proof(_taken(through) == "accepted", f"a connection through the relay was {_taken(through)}")
     through = exchange(proxy.listen, place.hello, LONGEST_LOOK_S)
     if through.outcome == "answered":
         return Proof(True, "the question is answered through the relay")

@@ -19,7 +19,6 @@ from .conftest import Bench, heal, inject, prove, prove_healed
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("latency", {"latency": "40ms", "jitter": "10ms"}),
     ("latency", {"latency": "20ms", "direction": "both"}),
-    ("latency", {"latency": "30ms", "direction": "up"}),
     ("bandwidth", {"rate": "8KB/s"}),
     ("bandwidth", {"rate": "4KB/s", "direction": "up"}),
     ("partition", {"direction": "up"}),
