@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ class Crew:
         self._greenlets.kill()
         self._troubles.summarise()
         self._emit(self._line())
-        self._recorder.close()
+        self._write(self._recorder.close)
 
     def _report(self) -> None:
         due_s = time.monotonic()
@@ -171,8 +172,11 @@ class Crew:
         }
 
     def _flush(self) -> None:
+        self._write(self._recorder.flush)
+
+    def _write(self, write: Callable[[], None]) -> None:
         try:
-            self._recorder.flush()
+            write()
         except RecordingError as error:
             # Load that is not recorded proves nothing, and the orchestrator has to know why.
             self._emit({"event": "crashed", "part": "swarm", "why": str(error)})

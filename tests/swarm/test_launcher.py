@@ -304,6 +304,16 @@ def test_a_swarm_that_is_killed_is_reported(make_swarm: StartSwarm, server: Line
     assert time.monotonic() - began_s < 10
 
 
+def test_a_full_disk_ends_the_swarm_with_the_reason(make_swarm: StartSwarm, server: LineServer) -> None:
+    swarm, heard, bundle = make_swarm("shopper.py", {"all": (server.address,)}, {"all": 1}, bots_class="Plain")
+    (bundle / "history.jsonl").symlink_to("/dev/full")
+    swarm.start()
+    swarm.users(1, 0.0)
+    until(lambda: heard.of("crashed"))
+    assert "the disk is full" in heard.of("crashed")[0]["why"]
+    until(lambda: not swarm.alive())
+
+
 def test_a_bots_file_that_does_not_import_is_one_sentence(make_swarm: StartSwarm, tmp_path: Path) -> None:
     bots = tmp_path / "bots.py"
     bots.write_text("import json\n\nimport not_there\n")
