@@ -256,7 +256,7 @@ class RunWriter:
         """Record the sizes of all that was recorded, then that the run ended, and close.
 
         With the sizes, a reader notices a file that was cut short afterwards, wherever the cut is. Call it last, when
-        every other writer is closed. `reason`: completed, interrupted, stopped, failed or error.
+        every other writer is closed. `reason`: completed, interrupted, stopped, failed, crashed or error.
         """
         folders = (self.folder / name for name in ("samples", "digests", "inputs"))
         paths = [self.folder / "history.jsonl", *(path for folder in folders for path in folder.rglob("*"))]

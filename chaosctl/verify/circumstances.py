@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 LAG_MS = 250
 CPU_SHARE = 0.95
 SATURATED_SHARE = 0.10  # of the seconds of the load, in any one worker
-_WAYS = ("completed", "interrupted", "stopped", "failed", "error")
+_WAYS = ("completed", "interrupted", "stopped", "failed", "crashed", "error")
 
 
 def ended(recording: Recording) -> str:
-    """Return completed, interrupted, stopped, failed or error. A run that never said how it ended was interrupted."""
+    """Return completed, interrupted, stopped, failed, crashed or error. A run that never said how it ended was interrupted."""
     said = recording.events_named("run_ended")
     reason = str(said[-1].fields.get("reason")) if said else "interrupted"
     return reason if reason in _WAYS else "error"

@@ -122,6 +122,7 @@ def test_one_failing_objective_fails_the_run(tmp_path: Path, changed: dict[str, 
         ({"ended": "interrupted", "events": [(S, "interrupted", {"signal": "SIGTERM"})]}, 143, "interrupted"),
         ({"ended": "stopped", "events": [(S, "stopped", {"condition": "errors > 50%"})]}, 5, "stopped"),
         ({"ended": "failed"}, 4, "failed"),
+        ({"ended": "crashed"}, 6, "crashed"),
         ({"ended": "error"}, 7, "error"),
     ],
 )
