@@ -17,7 +17,7 @@ _WAYS = ("completed", "interrupted", "stopped", "failed", "crashed", "error")
 
 
 def ended(recording: Recording) -> str:
-    """Return completed, interrupted, stopped, failed, crashed or error. A run that never said how it ended was interrupted."""
+    """Return the reason of `run_ended`, `interrupted` if the run never said how it ended, `error` for a strange one."""
     said = recording.events_named("run_ended")
     reason = str(said[-1].fields.get("reason")) if said else "interrupted"
     return reason if reason in _WAYS else "error"
