@@ -14,6 +14,7 @@ Handler = Callable[[int], None]
 # epoll's own timeout counts whole milliseconds; the last stretch is waited for by select(), which counts microseconds
 # and costs a second call.
 _COARSE_S = 0.01
+_EVENTS_AT_ONCE = 64  # their 768 bytes are allocated anew by each call: small blocks come from a cache
 _LONGEST_WAIT_S = 3600.0  # epoll refuses what does not fit its clock
 
 
@@ -86,7 +87,7 @@ class Loop:
         """Serve until `stop`."""
         poll, handlers, timers, closing = self._epoll.poll, self._handlers, self._timers, self._closing
         while self._running:
-            for fd, events in self._poll_until_due() if timers else poll():
+            for fd, events in self._poll_until_due() if timers else poll(-1, _EVENTS_AT_ONCE):
                 handler = handlers.get(fd)
                 if handler is not None:
                     handler(events)
