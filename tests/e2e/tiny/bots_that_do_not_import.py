@@ -1,0 +1,3 @@
+"""Bots that lack what they need."""
+
+import no_such_game_client  # noqa: F401
