@@ -29,8 +29,10 @@ from typing import Any
 from arena.numbering import Body, Half, LinkError, encode
 from arena.wire import Address, LineSplitter
 
-BEAT_S = 0.25
-SILENCE_S = 1.0
+BEAT_S = 0.5
+# A stall of a few seconds is ridden out: TCP delivers what waited, sooner than a new connection would.
+SILENCE_S = 5.0
+HANDSHAKE_S = 1.0
 BACKOFF_S = (0.05, 0.1, 0.2, 0.25)
 MOST_BUFFERED_BYTES = 8 << 20
 LONGEST_FRAME = 4 << 20
@@ -46,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
         self._heard_at = self._wrote_at = self._loop.time()
+        self._greeted = False
         self._beating: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -70,6 +73,7 @@ class Connection(asyncio.Protocol):
                 if not isinstance(message, list) or not message:
                     raise LinkError("a message is a list")
                 self._on_message(self, message)
+                self._greeted = True
         except (LinkError, ValueError, TypeError, RecursionError):
             self.abort()
 
@@ -92,7 +96,8 @@ class Connection(asyncio.Protocol):
         if now - self._heard_at > SILENCE_S:
             self.abort()
             return
-        if now - self._wrote_at >= BEAT_S:
+        # Who only connects, to see whether this is here, is sent nothing.
+        if self._greeted and now - self._wrote_at >= BEAT_S:
             self.write(b'["beat"]\n')
         self._beating = self._loop.call_later(BEAT_S / 2, self._beat)
 
@@ -220,11 +225,11 @@ class LinkClient(Peer):
 
         loop = asyncio.get_running_loop()
         dialling = loop.create_connection(lambda: Connection(take, lose), *self._server)
-        transport, connection = await asyncio.wait_for(dialling, SILENCE_S)
+        transport, connection = await asyncio.wait_for(dialling, HANDSHAKE_S)
         try:
             hello = ["hello", self._name, self._session, self.half.received, self.half.first]
             connection.write(encode(hello))
-            handshake = loop.call_later(SILENCE_S, _abort_unless, agreed, connection)
+            handshake = loop.call_later(HANDSHAKE_S, _abort_unless, agreed, connection)
             await lost.wait()
             handshake.cancel()
         finally:

@@ -135,6 +135,7 @@ def test_a_server_without_memory_is_sent_what_was_not_consumed(monkeypatch: pyte
 
 def test_silence_ends_a_connection_and_the_next_one_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "SILENCE_S", 0.3)
+    monkeypatch.setattr(link, "HANDSHAKE_S", 0.3)
     monkeypatch.setattr(link, "BEAT_S", 0.05)
 
     async def scenario() -> None:
