@@ -176,9 +176,11 @@ class _Talk:
         self._socket.shutdown(socket.SHUT_WR)
 
     def failed(self, error: OSError) -> tuple[Outcome, str]:
-        """Name an error: before the connection stood it is a refusal, later a reset."""
+        """Name an error: before the connection stood it is a refusal, later a reset. A reset may come so early that it
+        ends the connecting itself; it is still a reset, since somebody had accepted."""
         reason = error.strerror or str(error)
-        return ("refused" if self.connected_ns is None else "reset"), reason
+        was_refused = self.connected_ns is None and not isinstance(error, ConnectionResetError)
+        return ("refused" if was_refused else "reset"), reason
 
     def close(self) -> None:
         """Close the connection, if there is one."""

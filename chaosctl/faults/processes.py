@@ -99,9 +99,9 @@ def is_up(process: ProcessControl) -> bool:
     return bool(states) and not states & (STOPPED | GONE)
 
 
-def wait_until(is_so: Callable[[], bool]) -> bool:
-    """Poll until `is_so`, within the bound of a proof. Return whether it came true."""
-    until_s = time.monotonic() + LOOK_S
+def wait_until(is_so: Callable[[], bool], within_s: float = LOOK_S) -> bool:
+    """Poll until `is_so`, within the bound of a proof or another one. Return whether it came true."""
+    until_s = time.monotonic() + within_s
     pause = threading.Event()
     while not (so := is_so()) and time.monotonic() < until_s:
         pause.wait(POLL_S)

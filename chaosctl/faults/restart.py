@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -43,27 +47,30 @@ class Restart:
         return ()
 
     def inject(self, fault_id: str, place: Place, params: RestartParams, now_ns: NowNs) -> Applied:
-        """Restart; returns when all are started, so after `grace` at the latest. Raises NotReadyError."""
+        """Ask all of them to end; what follows needs up to `grace`, and the clock must not wait for it.
+
+        Raises NotReadyError.
+        """
         before = processes.remember(place)
         called_ns = now_ns()
         try:
             for process in place.processes:
                 process.hold_down()
                 process.signal("SIGTERM")
-            until_s = time.monotonic() + params.grace_ns / 1e9
-            for process, one in zip(place.processes, before, strict=True):
-                _await_end(process, one["pid"], until_s)
-        finally:
-            for process in place.processes:
-                process.release()
+        except NotReadyError:
+            _release(place)
+            raise
+        finish = threading.Thread(target=_start_again, args=(place, before, params.grace_ns), daemon=True)
+        finish.start()
         targets = tuple(f"{one['name']} (process {one['pid']})" for one in before)
         return Applied(called_ns, now_ns(), targets, {"processes": before})
 
     def prove(self, fault_id: str, place: Place, params: RestartParams, applied: Applied) -> Proof:
-        """Look whether the old processes ended and others run in their places."""
+        """Look whether the old processes ended and others run in their places, once they had their `grace`."""
         before = applied.memo["processes"]
         pairs = list(zip(place.processes, before, strict=True))
-        processes.wait_until(lambda: all(_is_new(process, one) for process, one in pairs))
+        within_s = params.grace_ns / 1e9 + KILLED_WITHIN_S
+        processes.wait_until(lambda: all(_is_new(process, one) for process, one in pairs), within_s)
         texts = [
             f"{one['name']}: process {one['pid']} "
             + (f"gave way to {process.pid()}" if _is_new(process, one) else "did not give way to another that runs")
@@ -80,15 +87,20 @@ class Restart:
         return processes.prove_up(place)
 
 
-def _await_end(process: ProcessControl, pid: int, until_s: float) -> None:
-    if process.exit_of(pid, max(0.0, until_s - time.monotonic())) is not None:
-        return
-    process.signal("SIGKILL")
-    if process.exit_of(pid, KILLED_WITHIN_S) is None:
-        raise NotReadyError(
-            f"{processes.name_of(process)}: process {pid} does not end after SIGKILL; "
-            f"look at what it waits for in /proc/{pid}/stack"
-        )
+def _start_again(place: Place, before: Sequence[Mapping[str, Any]], grace_ns: int) -> None:
+    """Wait for the end of each, help it along after `grace`, and start all. What does not end stays unproved."""
+    until_s = time.monotonic() + grace_ns / 1e9
+    for process, one in zip(place.processes, before, strict=True):
+        if process.exit_of(one["pid"], max(0.0, until_s - time.monotonic())) is None:
+            with contextlib.suppress(NotReadyError):  # it ended just now
+                process.signal("SIGKILL")
+            process.exit_of(one["pid"], KILLED_WITHIN_S)
+    _release(place)
+
+
+def _release(place: Place) -> None:
+    for process in place.processes:
+        process.release()
 
 
 def _is_new(process: ProcessControl, before: dict[str, object]) -> bool:

@@ -87,7 +87,7 @@ def pending(path: Path) -> tuple[Entry, ...]:
 
 
 def play_pending(path: Path, timeout_s: float = 2.0, within_s: float = 30.0) -> tuple[Played, ...]:
-    """Undo what is pending, newest first, and mark what is done. Idempotent.
+    """Undo what is pending, the newest fault first and its actions in their order, and mark what is done. Idempotent.
 
     `timeout_s` bounds each network wait and `within_s` all of them: what was not reached comes back as not done.
     Raises RecordingError when the file cannot be written.
@@ -96,7 +96,7 @@ def play_pending(path: Path, timeout_s: float = 2.0, within_s: float = 30.0) -> 
     end_s = monotonic() + within_s
     played: list[Played] = []
     for entry in reversed(journal.pending()):
-        of_entry = [_play_until(action, timeout_s, end_s) for action in reversed(entry.actions)]
+        of_entry = [_play_until(action, timeout_s, end_s) for action in entry.actions]
         if all(one.done for one in of_entry):
             journal.done(entry.seq)
         played += of_entry

@@ -93,7 +93,7 @@ def test_playing_goes_from_the_newest_to_the_oldest_and_marks_what_is_done(tmp_p
     finally:
         sleeper.kill()
         sleeper.wait()
-    assert [one.action for one in played] == [kill, A, unknown]
+    assert [one.action for one in played] == [A, kill, unknown]
     assert [one.done for one in played] == [True, True, False]
     assert [e.fault_id for e in journal.pending()] == ["f1"]
     assert [one.action for one in play_pending(journal.path)] == [unknown]
