@@ -114,7 +114,7 @@ def identity(loaded: Loaded, plan: Plan, run_id: str) -> Mapping[str, Any]:
     """Return what run.json says of a run: who, when, with what, where. Names no environment variable's value."""
     from chaosctl import __version__
 
-    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    words = ["chaosctl", *sys.argv[1:]]
     return {
         "run_id": run_id,
         "experiment": plan.experiment,

@@ -28,7 +28,9 @@ REPORT_S = 1.0
 
 def emit(message: Mapping[str, Any]) -> None:
     """Send one message to the orchestrator: a whole line in one write, so that threads may share the pipe."""
-    os.write(1, json.dumps(message, separators=(",", ":")).encode() + b"\n")
+    # Where it was killed, what was asked is recorded all the same: the end of standard input ends us in order.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
 
 class Record:

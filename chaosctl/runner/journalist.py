@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from chaosctl.errors import RecordingError
-from chaosctl.recording.writer import EventWriter
+from chaosctl.recording.writer import EventWriter, RunWriter
 
 
 class View(Protocol):
@@ -38,6 +38,14 @@ class Journalist:
                 self._refused.set()
                 self._on_refused(str(error))
         self._view.on_event(event, fields, at_ns)
+
+    def end(self, writer: RunWriter, reason: str, why: str) -> None:
+        """Seal the bundle and say how the run ended; a disk that refuses even that leaves it without an end."""
+        try:
+            writer.end(reason, why or None)
+        except RecordingError as error:
+            self._on_refused(str(error))
+        self._view.on_event("run_ended", {"reason": reason, "error": why}, time.monotonic_ns() - writer.origin_ns)
 
     def pass_on(self, message: Mapping[str, Any]) -> None:
         """Record a line of a child process: `{"event": ..., ...}`. Rates of the probe are shown, not kept."""

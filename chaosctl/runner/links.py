@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from chaosctl.deploy.contract import Driver, Replica
 from chaosctl.experiment.model import Hello, Target
 from chaosctl.faults.contract import Place
 from chaosctl.plan.model import Plan, PlannedFault, PlannedProxy
 from chaosctl.relay.contract import ProxySpec, Relay, Stream, Toxic
+from chaosctl.safety.undo import HttpUndo
 
 LOOPBACK = "127.0.0.1"
 
@@ -44,9 +46,19 @@ def open_links(plan: Plan, replicas: Sequence[Replica], relay: Relay, run_id: st
     )
 
 
-def _open(planned: PlannedProxy, upstream: str, relay: Relay, run_id: str) -> LinkProxy:
+def undo_of_links(plan: Plan, api_url: str, run_id: str) -> tuple[HttpUndo, ...]:
+    """Return what takes every planned proxy off the server again: one that is shared outlives the run."""
+    names = (_name(planned, run_id) for planned in plan.proxies)
+    return tuple(HttpUndo("DELETE", f"{api_url}/proxies/{quote(name, safe='')}") for name in names)
+
+
+def _name(planned: PlannedProxy, run_id: str) -> str:
     # The prefix tells our proxies from other people's on a shared server.
-    name = f"chaosctl.{run_id}.{planned.name}"
+    return f"chaosctl.{run_id}.{planned.name}"
+
+
+def _open(planned: PlannedProxy, upstream: str, relay: Relay, run_id: str) -> LinkProxy:
+    name = _name(planned, run_id)
     state = relay.create(ProxySpec(name=name, listen=f"{LOOPBACK}:0", upstream=upstream))
     for toxic in _standing_toxics(planned):
         relay.add_toxic(name, toxic)

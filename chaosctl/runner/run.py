@@ -26,7 +26,7 @@ from chaosctl.recording.writer import RunWriter
 from chaosctl.runner.aftermath import Aftermath
 from chaosctl.runner.children import probe_config, start_relay, swarm_config
 from chaosctl.runner.journalist import Journalist, View
-from chaosctl.runner.links import link_addresses, open_links, place_of
+from chaosctl.runner.links import link_addresses, open_links, place_of, undo_of_links
 from chaosctl.runner.stopping import EndedEarlyError, Stop, signals_stop
 from chaosctl.runner.timeline import Stage, Timeline
 from chaosctl.safety import runs
@@ -38,6 +38,8 @@ from chaosctl.swarm.launcher import Swarm
 # From the moment everything is ready to the first step, so that the first step is not late.
 HEAD_START_NS = 200_000_000
 WATCH_EVERY_S = 0.2
+# Under this name the journal knows what takes the run's links off the relay again.
+LINKS = "links"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Run:
         self._plan = plan
         self._faults = faults
         self._options = options
+        self._writer = writer
         self._folder: Path = writer.folder
         self._origin_ns = writer.origin_ns
         self._clock = clock
@@ -98,9 +101,10 @@ class Run:
             except ChaosctlError as error:
                 ended, why = ("failed", str(error)) if self._stop.reason is None else self._reason()
             except Exception as error:
-                self._record("run_ended", reason="error", error=f"{type(error).__name__}: {error}")
+                ended, why = "error", f"{type(error).__name__}: {error}"
                 raise
-        self._record("run_ended", reason=ended, error=why)
+            finally:
+                self._journalist.end(self._writer, ended, why)
 
     def _reason(self) -> tuple[str, str]:
         reason = self._stop.reason
@@ -137,9 +141,10 @@ class Run:
             self._folder / "logs" / "relay.log",
             self._environ,
         )
-        self._on_end("relay", self._relay.close)
+        self._on_end("relay", self._close_relay)
         threading.Thread(target=self._watch_relay, name="relay watch", daemon=True).start()
         self._record("relay", **asdict(self._relay.info))
+        self._journal.write(LINKS, undo_of_links(self._plan, self._relay.info.api_url, self._options.run_id))
         self._links = open_links(self._plan, replicas, self._relay, self._options.run_id)
         self._start_everything(replicas)
 
@@ -258,6 +263,12 @@ class Run:
             self._record("cleanup_failed", what=sentence)
         if not left and not self._journal.pending():
             runs.unregister(self._options.run_id)
+
+    def _close_relay(self) -> None:
+        self._relay.close()
+        for entry in self._journal.pending():
+            if entry.fault_id == LINKS:
+                self._journal.done(entry.seq)
 
     def _down(self) -> None:
         for left in self._driver.down():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -39,8 +40,9 @@ class Control:
     def emit(self, message: Mapping[str, Any]) -> None:
         """Send one message to the orchestrator."""
         data = json.dumps(message, separators=(",", ":"), default=str).encode() + b"\n"
-        while data:
-            data = data[os.write(self._out, data) :]
+        with contextlib.suppress(BrokenPipeError):  # it was killed: the end of standard input is about to end us too
+            while data:
+                data = data[os.write(self._out, data) :]
 
     def _read(self) -> None:
         partial = b""

@@ -86,10 +86,6 @@ class Place:
         self.runs.append(run)
         return run
 
-    def abandoned(self) -> list[str]:
-        """Return the runs that the registry still knows."""
-        return [path.stem for path in (self.folder / "state").glob("chaosctl/runs/*.json")]
-
 
 class Command:
     """A command that was started; its output goes to files, so that nothing can fill a pipe, or to a terminal."""
@@ -130,8 +126,15 @@ class Command:
 class Run(Command):
     """A `chaosctl run`, and its bundle."""
 
-    def __init__(self, place: Place, words: tuple[str | Path, ...], env: Mapping[str, str], bundle: Path) -> None:
-        super().__init__(place, words, env)
+    def __init__(
+        self,
+        place: Place,
+        words: tuple[str | Path, ...],
+        env: Mapping[str, str],
+        bundle: Path,
+        terminal: int | None,
+    ) -> None:
+        super().__init__(place, words, env, terminal)
         self.bundle = bundle
         self._sessions: set[tuple[int, int]] = set()
 
@@ -141,6 +144,11 @@ class Run(Command):
             return str(json.loads((self.bundle / "run.json").read_text())["run_id"])
         except OSError:
             return ""
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the registry still knows it."""
+        return (self.place.folder / "state" / "chaosctl" / "runs" / f"{self.run_id}.json").exists()
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return what the bundle says so far, a torn last line left out."""
@@ -185,8 +193,10 @@ class Run(Command):
 
     def nothing_is_left(self, within_s: float = 1.0) -> None:
         """Nothing runs, nothing is in force, nothing is left to restore, and our own parts logged no traceback."""
-        wait_until(lambda: not self.left(), f"nothing left of the run, but {self.left()}", within_s)
-        wait_until(lambda: not self.place.abandoned(), f"registry empty, but {self.place.abandoned()}", within_s)
+        end_s = time.monotonic() + within_s
+        while left := self.left():
+            assert time.monotonic() < end_s, f"after {within_s:g} s there still is {left}"
+        wait_until(lambda: not self.abandoned, "the registry knows the run no more", within_s)
         assert pending(self.bundle / "undo.jsonl") == ()
         for name in OURS:
             log = self.bundle / "logs" / f"{name}.log"

@@ -8,12 +8,11 @@ import signal
 import termios
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
-from tests.e2e.harness import HELD, Place, Run, wait_until
+from tests.e2e.harness import HELD, Ended, Place, Run, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -21,19 +20,18 @@ HOW = {"SIGINT": 130, "SIGTERM": 143}
 
 
 @pytest.fixture(scope="module")
-def held(place: Place) -> Iterator[dict[str, Run]]:
-    """Two runs with both faults in force, side by side."""
+def stopped(place: Place) -> dict[str, tuple[Run, Ended]]:
+    """Two runs side by side, each with both faults in force when its signal came."""
     runs = {name: place.run(name, file=HELD) for name in HOW}
-    for run in runs.values():
+    for name, run in runs.items():
         run.wait_until_held()
-    yield runs
+        run.signal(signal.Signals[name])
+    return {name: (run, run.ended()) for name, run in runs.items()}
 
 
 @pytest.mark.parametrize("name", HOW)
-def test_a_signal_in_mid_fault_heals_tears_down_and_says_so(held: dict[str, Run], name: str) -> None:
-    run = held[name]
-    run.signal(getattr(signal, name))
-    ended = run.ended()
+def test_a_signal_in_mid_fault_heals_tears_down_and_says_so(stopped: dict[str, tuple[Run, Ended]], name: str) -> None:
+    run, ended = stopped[name]
     assert ended.code == HOW[name]
     run.nothing_is_left()
     assert [event["signal"] for event in run.events("interrupted")] == [name]
@@ -46,12 +44,13 @@ def test_a_signal_in_mid_fault_heals_tears_down_and_says_so(held: dict[str, Run]
     assert "interrupted" in (run.bundle / "report.html").read_text()
 
 
-@pytest.mark.parametrize("command", ["report", "verify"])
-def test_an_interrupted_run_is_judged_and_reported_again(place: Place, held: dict[str, Run], command: str) -> None:
-    run = held["SIGTERM"]
-    wait_until(lambda: run.process.poll() is not None, "ended by the test before")
+@pytest.mark.parametrize(("command", "code"), [("report", 0), ("verify", 143)])
+def test_an_interrupted_run_is_judged_and_reported_again(
+    place: Place, stopped: dict[str, tuple[Run, Ended]], command: str, code: int
+) -> None:
+    run, _ = stopped["SIGTERM"]
     ended = place.chaosctl(command, run.bundle)
-    assert ended.code == {"report": 0, "verify": 143}[command]
+    assert ended.code == code
     assert "inconclusive" in ended.out
 
 
