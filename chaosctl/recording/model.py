@@ -40,7 +40,7 @@ Events and their fields (a reader must accept unknown events and fields):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -97,6 +97,11 @@ class Samples:
     def __len__(self) -> int:
         """Return the number of operations."""
         return len(self.intended_ns)
+
+    def where(self, kept: npt.NDArray[np.bool_]) -> Samples:
+        """Return only the marked operations."""
+        columns = ("intended_ns", "sent_ns", "end_ns", "outcome", "bot", "operation", "cohort", "error")
+        return replace(self, **{name: getattr(self, name)[kept] for name in columns})
 
 
 class Mark(IntEnum):

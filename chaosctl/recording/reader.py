@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from chaosctl.errors import ChaosctlError, RecordingError
 from chaosctl.plan.codec import plan_from_json
@@ -63,6 +67,12 @@ class Recording:
             paths = [path for path in (folder / f"{source}.arrow",) if path.exists()]
             self._samples[source] = read_samples(paths + sorted(folder.glob(f"{source}-*.arrow")), self._note)
         return self._samples[source]
+
+    def without_operations(self, dropped: npt.NDArray[np.bool_]) -> Recording:
+        """Return this recording as if the marked operations of the swarm had not been seen."""
+        other = copy.copy(self)
+        other._samples = {**self._samples, "swarm": self.samples("swarm").where(~dropped)}
+        return other
 
     def history(self) -> History:
         """Return history.jsonl as columns; empty if there is none."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from chaosctl.errors import ExitCode
 from chaosctl.recording.facts import FaultFacts, fault_facts
 from chaosctl.verify.circumstances import ended, environment, generator, notes, relay, run_doubts
-from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status, Verdict
+from chaosctl.verify.contract import Checked, Checker, Evidence, Finding, Quantity, Status, Verdict
 from chaosctl.verify.estimate import worst
 from chaosctl.verify.registry import checkers
 
@@ -26,6 +26,7 @@ SCHEMA_VERSION = 1  # of verdict.json
 
 # A generator that lags makes these numbers its own, good or bad.
 _MADE_BY_LOAD = {"latency", "throughput"}
+_JUDGED_PER_OPERATION = {"latency", "errors"}
 _TOUCHED_BY_LOAD = {"latency", "throughput", "errors", "recovery"}
 
 
@@ -67,10 +68,31 @@ def _check(recording: Recording, name: str, raw: Mapping[str, Any]) -> Checked:
     if checker is None:
         return Checked((_unjudged(name, "this version of chaosctl knows no such objective", ""),))
     try:
-        return checker.check(recording, checker.kind.params.model_validate(raw))
+        params = checker.kind.params.model_validate(raw)
+        return _despite_stalls(recording, checker, params, checker.check(recording, params))
     except Exception as error:  # noqa: BLE001 -- the contract: a checker that crashes has shown nothing, and says so
         why = f"the checker crashed: {type(error).__name__}: {error}"
         return Checked((_unjudged(name, why, traceback.format_exc()),))
+
+
+def _despite_stalls(recording: Recording, checker: Checker, params: Any, checked: Checked) -> Checked:
+    """What fails only because of operations that met a standstill of the load generator is not the target's fault."""
+    from chaosctl.verify.measure.stalls import generator_stalls, touched
+
+    failed = any(finding.status is Status.FAIL for finding in checked.findings)
+    if not failed or checker.kind.name not in _JUDGED_PER_OPERATION or not (stalls := generator_stalls(recording)):
+        return checked
+    undisturbed = recording.without_operations(touched(recording.samples("swarm"), stalls))
+    without = {finding.name: finding.status for finding in checker.check(undisturbed, params).findings}
+    when = ", ".join(f"{end_ns / 1e9:.1f}s" for _, end_ns in stalls[:5])
+    why = f"it fails only by what the load generator sent or awaited while it itself stood still, up to {when}"
+    findings = tuple(
+        replace(finding, status=Status.INCONCLUSIVE, why=f"{why}; {finding.why}")
+        if finding.status is Status.FAIL and without[finding.name] is not Status.FAIL
+        else finding
+        for finding in checked.findings
+    )
+    return replace(checked, findings=findings)
 
 
 def _unjudged(name: str, why: str, trace: str) -> Finding:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from chaosctl.recording.facts import Window
 from chaosctl.recording.model import Outcome, Samples
+from chaosctl.verify.measure.stalls import disturbed_questions
 
 GOOD, BAD, MISSING = 1, 0, -1
 # Errors of probes that were never sent, or given up when the probe ended: they say nothing about the target.
@@ -56,7 +57,8 @@ def scheduled(samples: Samples, every_ns: int, load: Window) -> Probes:
         return Probes(np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.int32), samples.errors)
     intended_ns, errors = samples.intended_ns[low:high], samples.error[low:high]
     good = (samples.outcome[low:high] == Outcome.OK) & (samples.end_ns[low:high] >= 0)
-    bad = ~good & ~np.isin(errors, [code for code, error in enumerate(samples.errors) if error in UNSEEN])
+    unseen = np.isin(errors, [code for code, error in enumerate(samples.errors) if error in UNSEEN])
+    bad = ~good & ~unseen & ~disturbed_questions(samples)[low:high]
     first_ns = int(intended_ns[0])
     slot = np.rint((intended_ns - first_ns) / every_ns).astype(np.int64)
     count = max(int(slot[-1]), (load[1] - first_ns) // every_ns) + 1
