@@ -4,6 +4,8 @@ from locust import HttpUser, constant_pacing, task
 
 
 class VisitorOfA(HttpUser):
+    """Asks for the part that one upstream serves."""
+
     weight = 3
     wait_time = constant_pacing(0.1)
 
@@ -13,6 +15,8 @@ class VisitorOfA(HttpUser):
 
 
 class VisitorOfB(HttpUser):
+    """Asks for the part that the other one serves."""
+
     wait_time = constant_pacing(0.1)
 
     @task

@@ -23,8 +23,8 @@ from chaosctl.faults.contract import Fault
 from chaosctl.plan.model import Plan
 from chaosctl.probe.launcher import ProbeProcess
 from chaosctl.recording.writer import RunWriter
-from chaosctl.runner.aftermath import Aftermath
 from chaosctl.runner.children import probe_config, start_relay, swarm_config
+from chaosctl.runner.inspection import Inspection
 from chaosctl.runner.journalist import Journalist, View
 from chaosctl.runner.links import link_addresses, open_links, place_of, undo_of_links
 from chaosctl.runner.stopping import EndedEarlyError, Stop, signals_stop
@@ -224,7 +224,7 @@ class Run:
         self._stop.check()
         self._phase("audit")
         self._swarm.audit(within_s=self._loaded.experiment.swarm.audit_within_ns / 1e9)
-        aftermath = Aftermath(
+        inspection = Inspection(
             loaded=self._loaded,
             plan=self._plan,
             driver=self._driver,
@@ -234,13 +234,13 @@ class Run:
             stop=self._stop,
             clock=self._clock,
         )
-        aftermath.compare_digests_over_a_kill()
+        inspection.compare_digests_over_a_kill()
         self._stop.check()
         self._probe.stop()
         self._swarm.stop()
         self._down()
         self._phase("replay")
-        aftermath.replay()
+        inspection.replay()
         self._stop.check()
 
     # The end, on every way out.

@@ -27,7 +27,7 @@ DEATH_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True)
-class Aftermath:
+class Inspection:
     """Looks at the target after the load, as far as the objectives ask for it. Everything seen goes to `record`."""
 
     loaded: Loaded
