@@ -1,4 +1,6 @@
-"""Say what this machine has of what chaosctl can use, what each lacking thing costs, and how to get it.
+"""Say what this machine has and lacks.
+
+Of what chaosctl can use; what each lacking thing costs, and how to get it.
 
 Example: chaosctl doctor
 """

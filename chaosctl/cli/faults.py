@@ -1,4 +1,6 @@
-"""List the faults that can be injected, with their parameters and an example each.
+"""List the faults that can be injected.
+
+With their parameters and an example each.
 
 Example: chaosctl faults partition
 """

@@ -1,4 +1,6 @@
-"""Write a working starter into a folder: a small multiplayer target, its bots, and experiments that run at once.
+"""Write a working starter into a folder.
+
+A small multiplayer target, its bots, and experiments that run at once.
 
 Example: chaosctl init my-chaos && cd my-chaos && chaosctl run experiments/arena/world-crash.yaml
 """

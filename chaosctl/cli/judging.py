@@ -40,7 +40,10 @@ def report_run(folder: Path, then: Callable[[Verdict], None]) -> Verdict:
 
 
 def show(verdict: Verdict, folder: Path, *, as_json: bool, quiet: bool = False) -> None:
-    """Print a verdict: as JSON, as one line, or as the summary."""
+    """Print a verdict: as JSON, as one line, or as the summary. What ended a run early goes to stderr with the first
+    two, since they have no other place where a person would see it."""
+    if verdict.ended != "completed" and (as_json or quiet):
+        typer.echo("\n".join(verdict.notes[:1]), err=True)
     from chaosctl.report.console import print_summary
     from chaosctl.verify.verdict_json import verdict_to_dict
 

@@ -1,4 +1,4 @@
-"""Show what a run would do, and when, without doing it.
+"""Show what a run would do, and when.
 
 Example: chaosctl plan experiments/arena/world-crash.yaml --seed 7
 """

@@ -1,4 +1,6 @@
-"""Make the reports of a recorded run again: verdict.json, report.html, junit.xml, summary.md.
+"""Make a recorded run's reports again.
+
+verdict.json, report.html, junit.xml and summary.md, from its files alone.
 
 Example: chaosctl report reports/world-crash/latest
 """

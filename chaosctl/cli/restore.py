@@ -1,4 +1,6 @@
-"""Undo what a killed run left: heal its faults and end its processes. Safe to call again.
+"""Undo what a killed run left behind.
+
+Heals its faults and ends its processes. Safe to call again.
 
 Example: chaosctl restore
 """

@@ -1,4 +1,6 @@
-"""Run an experiment: bring the target up, load it, inject the faults, heal, tear down, judge, report.
+"""Run an experiment and judge it.
+
+Brings the target up, loads it, injects the faults, heals, tears down, judges, reports.
 
 Example: chaosctl run experiments/arena/world-crash.yaml --seed 7
 """

@@ -1,4 +1,6 @@
-"""List the recorded runs below reports/, newest first, with their verdicts.
+"""List the recorded runs.
+
+Those below reports/, newest first, with their verdicts.
 
 Example: chaosctl runs --limit 5
 """

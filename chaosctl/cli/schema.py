@@ -1,4 +1,6 @@
-"""Print the JSON Schema of experiment files, for editors and other programs.
+"""Print the JSON Schema of experiments.
+
+For editors and other programs.
 
 Example: chaosctl schema > experiment.schema.json
 """

@@ -1,4 +1,6 @@
-"""Check an experiment file: names, units, places, times, objectives. Nothing is started.
+"""Check experiment files.
+
+Names, units, places, times, objectives; every problem at once, with its position. Nothing is started.
 
 Example: chaosctl validate experiments/arena/world-crash.yaml
 """

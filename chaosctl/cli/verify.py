@@ -1,4 +1,6 @@
-"""Judge a recorded run again, from its files alone. The same files give the same verdict.
+"""Judge a recorded run again.
+
+From its files alone; the same files give the same verdict.
 
 Example: chaosctl verify reports/world-crash/latest
 """

@@ -57,8 +57,7 @@ class _Session:
         self._timeout_s = timeout_s
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy for the web is no way to a relay
-        # A connection of its own for each call: one that the server closed for idleness would fail the next call.
-        self._session.headers.update({"User-Agent": f"chaosctl/{chaosctl.__version__}", "Connection": "close"})
+        self._session.headers.update({"User-Agent": f"chaosctl/{chaosctl.__version__}"})
 
     def call(self, method: str, *path: str, body: dict[str, Any] | None = None) -> Any:
         """Send a request and return the answer's JSON, None when it has none. Raises Gone, RelayError."""
