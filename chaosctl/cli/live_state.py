@@ -188,7 +188,8 @@ def sentence(event: str, fields: Mapping[str, Any]) -> str:
         case "relay":
             return f"relay: {fields.get('kind')} {fields.get('version', '')}".rstrip()
         case "run_ended":
-            error = f": {fields['error']}" if fields.get("error") else ""
+            first_line = str(fields.get("error") or "").partition("\n")[0]  # a log's last lines follow elsewhere
+            error = f": {first_line}" if first_line else ""
             return f"the run has ended: {fields.get('reason')}{error}"
     return _unknown(event, fields)
 

@@ -18,11 +18,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import typer
 
 from chaosctl.cli.arguments import DEFAULT_SEED, REPORTS, AsJson, ExperimentFile, Overrides, Seed, load
-from chaosctl.errors import RecordingError
+from chaosctl.errors import RecordingError, UsageError
 
 if TYPE_CHECKING:
     from chaosctl.experiment.loader import Loaded
@@ -58,6 +59,8 @@ def command(
     from chaosctl.faults.registry import fault_kinds
     from chaosctl.plan.build import build_plan
 
+    if toxiproxy is not None:
+        toxiproxy = _checked_address(toxiproxy)
     loaded = load(file, overrides)
     plan = build_plan(loaded, seed, fault_kinds())
     run_id = new_run_id()
@@ -68,6 +71,18 @@ def command(
 
     verdict = report_run(folder, lambda verdict: show(verdict, folder, as_json=as_json, quiet=quiet))
     raise typer.Exit(verdict.exit_code)
+
+
+def _checked_address(text: str) -> str:
+    """Return the URL of a Toxiproxy's API. Raises UsageError for what cannot be one."""
+    parts = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        usable = parts.scheme == "http" and parts.hostname and parts.port and parts.path in ("", "/")
+    except ValueError:  # a port that is no number, or too large
+        usable = False
+    if not usable:
+        raise UsageError(f"--toxiproxy {text}: is not an address such as http://127.0.0.1:8474")
+    return f"http://{parts.netloc}"
 
 
 def new_run_id() -> str:
@@ -106,10 +121,12 @@ def _record(
     view.start()
     try:
         options = RunOptions(run_id=run_id, relay=relay, toxiproxy_url=toxiproxy)
-        Run(loaded, plan, faults(), options, writer, view, MonotonicClock(), os.environ).execute()
+        how = Run(loaded, plan, faults(), options, writer, view, MonotonicClock(), os.environ).execute()
     finally:
         view.stop()
         writer.events.close()
+    if how.ended in ("failed", "crashed", "error"):
+        typer.echo(how.text, err=True)
 
 
 def identity(loaded: Loaded, plan: Plan, run_id: str) -> Mapping[str, Any]:

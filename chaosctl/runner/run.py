@@ -27,17 +27,17 @@ from chaosctl.runner.children import probe_config, start_relay, swarm_config
 from chaosctl.runner.inspection import Inspection
 from chaosctl.runner.journalist import Journalist, View
 from chaosctl.runner.links import link_addresses, open_links, place_of, undo_of_links
-from chaosctl.runner.stopping import EndedEarlyError, Stop, signals_stop
+from chaosctl.runner.stopping import Reason, Stop, signals_stop
 from chaosctl.runner.timeline import Stage, Timeline
+from chaosctl.runner.watching import watch_relay
 from chaosctl.safety import runs
-from chaosctl.safety.journal import UndoJournal, journal_path
+from chaosctl.safety.journal import UndoJournal, journal_path, play_pending
 from chaosctl.safety.keeper_client import Keeper
 from chaosctl.safety.label import labelled
 from chaosctl.swarm.launcher import Swarm
 
 # From the moment everything is ready to the first step, so that the first step is not late.
 HEAD_START_NS = 200_000_000
-WATCH_EVERY_S = 0.2
 # Under this name the journal knows what takes the run's links off the relay again.
 LINKS = "links"
 
@@ -83,32 +83,30 @@ class Run:
         self._keeper: Keeper | None = None
         self._journal = UndoJournal(journal_path(self._folder))
 
-    def execute(self) -> None:
-        """Run from start to end. Raises nothing expected: how it ended is in the bundle."""
-        ended, why = "completed", ""
+    def execute(self) -> Reason:
+        """Run from start to end, and return how it ended. Raises nothing expected."""
+        how = Reason("completed", "")
         with signals_stop(self._stop, self._on_first_signal, self._end_everything):
             try:
                 with self._undoing:
-                    self._undoing.callback(self._closing.set)
-                    self._bring_up()
-                    self._load()
-                    self._look_at_what_is_left()
-                    self._phase("down")
-                    self._closing.set()
-            except EndedEarlyError:
-                reason = self._stop.reason
-                ended, why = (reason.ended, reason.text) if reason else ("error", "stopped")
+                    self._play()
             except ChaosctlError as error:
-                ended, why = ("failed", str(error)) if self._stop.reason is None else self._reason()
+                how = self._stop.reason or Reason("failed", str(error))
             except Exception as error:
-                ended, why = "error", f"{type(error).__name__}: {error}"
+                how = Reason("error", f"{type(error).__name__}: {error}")
                 raise
             finally:
-                self._journalist.end(self._writer, ended, why)
+                self._journalist.end(self._writer, how.ended, how.text)
+        return how
 
-    def _reason(self) -> tuple[str, str]:
-        reason = self._stop.reason
-        return (reason.ended, reason.text) if reason else ("error", "")
+    def _play(self) -> None:
+        try:
+            self._bring_up()
+            self._load()
+            self._look_at_what_is_left()
+            self._phase("down")
+        finally:
+            self._closing.set()  # from here on, what ends is ended by us
 
     # Bringing up, in the order in which one thing needs another; each thing pushes its own end onto the stack.
 
@@ -142,7 +140,8 @@ class Run:
             self._environ,
         )
         self._on_end("relay", self._close_relay)
-        threading.Thread(target=self._watch_relay, name="relay watch", daemon=True).start()
+        watching = (self._relay, self._over_after, lambda why: self._lost("relay", why))
+        threading.Thread(target=watch_relay, args=watching, name="relay watch", daemon=True).start()
         self._record("relay", **asdict(self._relay.info))
         self._journal.write(LINKS, undo_of_links(self._plan, self._relay.info.api_url, self._options.run_id))
         self._links = open_links(self._plan, replicas, self._relay, self._options.run_id)
@@ -261,6 +260,8 @@ class Run:
         left = (*keeper.close(), *keeper.end_everything())
         for sentence in left:
             self._record("cleanup_failed", what=sentence)
+        # What could not be healed may be gone by now, with the relay or the process that it was in force on.
+        play_pending(self._journal.path)
         if not left and not self._journal.pending():
             runs.unregister(self._options.run_id)
 
@@ -287,11 +288,8 @@ class Run:
             self._record("crashed", part=part, why=why)
             self._stop.request("crashed", f"{part}: {why}")
 
-    def _watch_relay(self) -> None:
-        """A relay that ends takes the links with it: what is measured after that says nothing about the target."""
-        while not self._stop.event.wait(WATCH_EVERY_S) and not self._closing.is_set():
-            if not self._relay.alive() and not self._closing.is_set():
-                self._lost("relay", "the relay process ended by itself")
+    def _over_after(self, wait_s: float) -> bool:
+        return self._stop.event.wait(wait_s) or self._closing.is_set()
 
     def _on_child(self, part: str) -> Callable[[Mapping[str, Any]], None]:
         def on_message(message: Mapping[str, Any]) -> None:

@@ -215,6 +215,8 @@ class Run(Command):
             end_run(self.run_id, self._sessions, 0.0)
 
     def _note_sessions(self) -> None:
+        if not self.bundle.is_dir():
+            return
         self._sessions |= {
             (action.pid, action.start_ticks)
             for entry in pending(processes_path(self.bundle / "undo.jsonl"))
