@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ from chaosctl.report.timeline import Band, Bins, Floats, Load, Route, Timeline
 
 OUTCOMES = (("ok", "took effect", BLUE, ""), ("fail", "failed", VERMILION, "/"), ("info", "unknown", YELLOW, "."))
 PERCENTILES = {"p50": (BLUE, "solid"), "p95": (PURPLE, "dashed"), "p99": (VERMILION, "solid")}
+# The names that Bokeh draws by chance for each page: its document and the elements of its plots.
+_CHANCE_NAME = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ERROR_LOOKS = ((VERMILION, ""), (YELLOW, "."), (PURPLE, "/"), (BLUE, "x"), (GREEN, "-"), (GREY, ""))
 
 
@@ -73,9 +76,16 @@ def draw(timeline: Timeline, bands: Sequence[Band]) -> Plots:
         if one.legend:  # the overview has a row a fault instead
             for band in bands:
                 shade(one.figure, band)
-    script, divs = components(figures, wrap_script=False)
+    script, *divs = _named_by_place(*components(figures, wrap_script=False))
     plots = tuple(Plot(one.title, one.says, one.legend, div) for one, div in zip(drawn, divs, strict=True))
     return Plots(plots, script, library())
+
+
+def _named_by_place(script: str, divs: Sequence[str]) -> list[str]:
+    """Return the script and the elements with names that count up, so that the same run gives the same page."""
+    drawn = dict.fromkeys(_CHANCE_NAME.findall(" ".join((script, *divs))))
+    names = {name: f"plot-{number}" for number, name in enumerate(drawn)}
+    return [_CHANCE_NAME.sub(lambda met: names[met[0]], text) for text in (script, *divs)]
 
 
 def library() -> str:
