@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 
 
 def main() -> None:
     """Run the command line. Exits with a code of `errors.ExitCode`."""
+    signal.signal(signal.SIGINT, _on_interrupt)
     from chaosctl.cli.app import app
     from chaosctl.errors import ChaosctlError, ExitCode
 
@@ -28,6 +31,14 @@ def main() -> None:
             "set CHAOSCTL_DEBUG=1 to see where, and please report it"
         )
         sys.exit(ExitCode.INTERNAL)
+
+
+def _on_interrupt(_number: int, _frame: FrameType | None) -> None:
+    # Left to itself, typer would make this the exit code of a failed verdict.
+    from chaosctl.errors import ExitCode
+
+    _say("interrupted")
+    sys.exit(ExitCode.INTERRUPTED)
 
 
 def _say(text: str) -> None:

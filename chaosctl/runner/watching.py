@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from chaosctl.exchange import exchange
 from chaosctl.experiment.model import Hello
 from chaosctl.relay.toxiproxy import ToxiproxyRelay
+from chaosctl.safety.label import end_processes
 
 LOOK_EVERY_S = 0.2
 ASK_EVERY_S = 1.0
@@ -30,6 +31,9 @@ def watch_relay(relay: ToxiproxyRelay, over: Callable[[float], bool], on_trouble
         elif time.monotonic() >= ask_at_s:
             ask_at_s = time.monotonic() + ASK_EVERY_S
             why = _silence(relay.info.api_url)
+            if why and relay.info.started_by_us and relay.pid is not None:
+                # Nothing can be healed on it any more, and what is in force on it ends with it.
+                end_processes([relay.pid], term_within_s=0.0)
         if why:
             if not over(0.0):
                 on_trouble(why)

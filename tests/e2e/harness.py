@@ -146,9 +146,14 @@ class Run(Command):
             return ""
 
     @property
+    def entry(self) -> Path:
+        """Where the registry has it."""
+        return self.place.folder / "state" / "chaosctl" / "runs" / f"{self.run_id}.json"
+
+    @property
     def abandoned(self) -> bool:
         """Whether the registry still knows it."""
-        return (self.place.folder / "state" / "chaosctl" / "runs" / f"{self.run_id}.json").exists()
+        return self.entry.exists()
 
     def events(self, name: str | None = None) -> list[dict[str, Any]]:
         """Return what the bundle says so far, a torn last line left out."""

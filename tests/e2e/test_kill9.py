@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -20,13 +21,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 GONE_WITHIN_S = 2.0
 PARTS = {"keeper": "chaosctl.safety.keeper", "swarm": "chaosctl.swarm", "relay": "chaosctl.relay.embedded"}
+MORE = {"orchestrator": ("--set", "swarm.workers=2")}
 HELD_RUNS = ("orchestrator", "orchestrator-and-keeper", *PARTS)
 
 
 @pytest.fixture(scope="module")
 def held(place: Place) -> dict[str, Run]:
     """One run for each way to die, side by side, each with both faults in force."""
-    runs = {name: place.run(name, file=HELD) for name in HELD_RUNS}
+    runs = {name: place.run(name, *MORE.get(name, ()), file=HELD) for name in HELD_RUNS}
     for run in runs.values():
         run.wait_until_held()
     return runs
@@ -46,7 +48,7 @@ def says_interrupted(place: Place, run: Run) -> None:
 
 def test_killed_in_mid_fault_nothing_is_left_within_two_seconds(place: Place, held: dict[str, Run]) -> None:
     run = held["orchestrator"]
-    assert len(run.left()) >= 4, "service, relay, swarm and probe ran"
+    assert len(run.left()) >= 6, "service, relay, three processes of the swarm, and probe ran"
     run.signal(signal.SIGKILL)
     run.nothing_is_left(within_s=GONE_WITHIN_S)
     assert run.events("interrupted")[0]["by"] == "keeper"
@@ -63,6 +65,7 @@ def test_killed_with_its_keeper_restore_cleans_and_may_be_called_again(place: Pl
     wait_until(lambda: run.process.poll() is not None, "the orchestrator is gone")
     assert run.abandoned
     assert run.left(), "nobody was there to end the services"
+    ctrl_c_ends_a_restore_that_waits(place, run)
     restored = place.chaosctl("restore")
     assert restored.code == 0, restored
     assert run.run_id in restored.out
@@ -70,6 +73,18 @@ def test_killed_with_its_keeper_restore_cleans_and_may_be_called_again(place: Pl
     again = place.chaosctl("restore")
     assert (again.code, again.out) == (0, "nothing to restore: no run was abandoned\n")
     says_interrupted(place, run)
+
+
+def ctrl_c_ends_a_restore_that_waits(place: Place, run: Run) -> None:
+    """It waits for another one, and is no verdict: exit code 130, and it can be called again."""
+    with run.entry.open() as entry:
+        fcntl.flock(entry, fcntl.LOCK_EX)
+        waiting = place.start("restore")
+        fds = Path(f"/proc/{waiting.process.pid}/fd")
+        wait_until(lambda: any(fd.readlink() == run.entry for fd in fds.iterdir() if fd.is_symlink()), "it waits")
+        waiting.signal(signal.SIGINT)
+        ended = waiting.ended()
+    assert (ended.code, ended.err) == (130, "interrupted\n")
 
 
 @pytest.mark.parametrize("part", PARTS)
