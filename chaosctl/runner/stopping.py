@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
 from types import FrameType
 
 from chaosctl.errors import ChaosctlError
@@ -47,15 +48,26 @@ class Stop:
 
 @contextmanager
 def signals_stop(stop: Stop, on_first: Callable[[str], None], on_again: Callable[[], None]) -> Iterator[None]:
-    """While inside, SIGINT, SIGTERM and SIGHUP ask for the end; a second one calls `on_again` each time it comes."""
+    """While inside, SIGINT, SIGTERM and SIGHUP ask for the end; a second one calls `on_again` each time it comes.
+
+    A thread of its own does what they ask: a handler interrupts the main thread anywhere, also in the middle of
+    holding the very lock that is needed (even `Event.set` has one), and would wait for it for ever.
+    """
+    came: SimpleQueue[str | None] = SimpleQueue()  # its `put` may be called from a handler
+
+    def attend() -> None:
+        while (name := came.get()) is not None:
+            if stop.event.is_set():
+                on_again()
+            else:
+                stop.request("interrupted", name)
+                on_first(name)
+
+    attending = threading.Thread(target=attend, name="signals", daemon=True)
+    attending.start()
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
-        if stop.event.is_set():
-            on_again()
-        else:
-            stop.request("interrupted", name)
-            on_first(name)
+        came.put(signal.Signals(number).name)
 
     watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, handle) for number in watched}
@@ -64,3 +76,5 @@ def signals_stop(stop: Stop, on_first: Callable[[str], None], on_again: Callable
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        came.put(None)
+        attending.join()

@@ -47,21 +47,22 @@ class Child:
 
     def start(self, first: Message) -> None:
         """Start the process and send it its first message. Raises NotReadyError when it cannot be started."""
-        try:
-            with self._log_path.open("ab") as log:
-                self._process = subprocess.Popen(
-                    self._argv,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    env=self._env,
-                    start_new_session=True,
-                )
-        except OSError as error:
-            raise NotReadyError(f"cannot start {self._argv[0]}: {error.strerror or error}") from error
-        self._reader = threading.Thread(target=self._read, args=(self._process,), name="child reader", daemon=True)
-        self._reader.start()
-        self.send(first)
+        with self._sending:  # whatever another thread has to tell it comes after the first message
+            try:
+                with self._log_path.open("ab") as log:
+                    self._process = subprocess.Popen(
+                        self._argv,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=log,
+                        env=self._env,
+                        start_new_session=True,
+                    )
+            except OSError as error:
+                raise NotReadyError(f"cannot start {self._argv[0]}: {error.strerror or error}") from error
+            self._reader = threading.Thread(target=self._read, args=(self._process,), name="child reader", daemon=True)
+            self._reader.start()
+            self._write(first)
 
     @property
     def pid(self) -> int | None:
@@ -74,13 +75,15 @@ class Child:
 
     def send(self, message: Message) -> bool:
         """Send one message. Return False when the child is gone."""
+        with self._sending:
+            return self._write(message)
+
+    def _write(self, message: Message) -> bool:
         if self._process is None or self._process.stdin is None:
             return False
-        line = json.dumps(message, separators=(",", ":")).encode() + b"\n"
         try:
-            with self._sending:
-                self._process.stdin.write(line)
-                self._process.stdin.flush()
+            self._process.stdin.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+            self._process.stdin.flush()
         except (OSError, ValueError):  # a broken pipe, or one that `stop` closed
             return False
         return True

@@ -93,7 +93,10 @@ class Swarm:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        self._child.stop({"do": "stop"})
+        if self._ready:
+            self._child.stop({"do": "stop"})
+        else:
+            self._child.stop(within_s=0.0)  # it has nothing to say yet, and hears nothing while it imports Locust
 
     def _command(self, command: Message, answer: str, within_s: float) -> Message | None:
         with self._changed:

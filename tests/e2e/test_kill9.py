@@ -56,6 +56,14 @@ def test_killed_in_mid_fault_nothing_is_left_within_two_seconds(place: Place, he
     says_interrupted(place, run)
 
 
+def test_killed_while_the_target_comes_up_nothing_is_left_either(place: Place) -> None:
+    run = place.run("early", TINY_MOOD="deaf")
+    run.wait_for("service_started")
+    run.signal(signal.SIGKILL)
+    run.nothing_is_left(within_s=GONE_WITHIN_S)
+    says_interrupted(place, run)
+
+
 def test_killed_with_its_keeper_restore_cleans_and_may_be_called_again(place: Place, held: dict[str, Run]) -> None:
     run = held["orchestrator-and-keeper"]
     keeper = run.pid_of(PARTS["keeper"])
