@@ -169,7 +169,7 @@ def _window(events: Sequence[Event], swarm: Samples) -> tuple[int, int] | None:
             return None
         start = int(swarm.intended_ns[0])
     if end is None:
-        last_seen = [event.at_ns for event in events[-1:]] + [int(swarm.intended_ns[-1])] * bool(len(swarm))
+        last_seen = [event.at_ns for event in events[-1:]] + swarm.intended_ns[-1:].tolist()
         end = max(last_seen, default=start)
     return start, max(end, start + NS_PER_S)
 

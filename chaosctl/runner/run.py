@@ -203,15 +203,18 @@ class Run:
         with ExitStack() as healing:
             healing.callback(timeline.finish)
             start_ns = self._clock.now_ns() + HEAD_START_NS
-            threading.Thread(target=self._announce_phases, args=(start_ns,), daemon=True).start()
-            self._record("load_started", at_ns=start_ns - self._origin_ns)
+            threading.Thread(target=self._announce, args=(start_ns,), daemon=True).start()
             timeline.play(start_ns)
         self._stop.check()
         self._phase("settle")
         self._swarm.end_load(within_s=self._loaded.experiment.swarm.audit_within_ns / 1e9)
         self._record("load_ended")
 
-    def _announce_phases(self, start_ns: int) -> None:
+    def _announce(self, start_ns: int) -> None:
+        """Record the start of the load and of each phase when it comes, beside the clock that the faults are on."""
+        if not self._clock.sleep_until(start_ns, self._stop.event):
+            return
+        self._record("load_started", at_ns=start_ns - self._origin_ns)
         for phase in self._plan.phases:
             if not self._clock.sleep_until(start_ns + phase.start_ns, self._stop.event):
                 return

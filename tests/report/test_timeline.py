@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaosctl.recording.model import Event, Outcome, Samples
+from chaosctl.recording.reader import Recording
 from chaosctl.report.timeline import MAX_BINS, NS_PER_S, Bins, bands_of, bin_load, bin_route, timeline_of
 from tests.report.bundle import LOAD_NS, MS, S, empty_bundle, full_bundle, plan, verdict
 
@@ -119,3 +120,12 @@ def test_the_number_of_bins_is_bounded(tmp_path: Path, length_s: int) -> None:
     assert bins is not None
     assert 1 <= len(bins) <= MAX_BINS
     assert length_s - bins.width_s < bins.end_s <= length_s
+
+
+def test_a_load_that_was_interrupted_before_its_first_operation_is_drawn_as_nothing(tmp_path: Path) -> None:
+    recording = empty_bundle(tmp_path / "run")
+    at = recording.folder / "events.jsonl"
+    at.write_text(at.read_text() + '{"at_ns": 2000000000, "event": "load_started"}\n')
+    timeline = timeline_of(Recording(recording.folder, recording.run, recording.plan))
+    assert timeline is not None
+    assert timeline.load is None or sum(rates.sum() for rates in timeline.load.rates.values()) == 0
