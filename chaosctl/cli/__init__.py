@@ -37,6 +37,7 @@ def _on_interrupt(_number: int, _frame: FrameType | None) -> None:
     # Left to itself, typer would make this the exit code of a failed verdict.
     from chaosctl.errors import ExitCode
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a further one must not turn the code into a death by signal
     _say("interrupted")
     sys.exit(ExitCode.INTERRUPTED)
 

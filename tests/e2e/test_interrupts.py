@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import subprocess
 import termios
 import threading
 import time
@@ -83,6 +84,19 @@ def test_a_second_ctrl_c_waits_for_no_grace(place: Place) -> None:
     assert run.ended().code == 130
     assert time.monotonic() - began_s < 30, "the service's 55 s of grace were waited for"
     run.nothing_is_left()
+
+
+def test_a_key_that_is_held_down_changes_nothing(place: Place) -> None:
+    """The first ones end the run, the later ones its judging; what is left behind is the same: nothing."""
+    run = place.run("held-down", TINY_MOOD="deaf")
+    run.wait_for("service_started")
+    while run.process.poll() is None:
+        run.signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            run.process.wait(0.05)
+    assert run.ended().code == 130
+    run.nothing_is_left()
+    assert place.chaosctl("verify", run.bundle).code == 130
 
 
 def test_ctrl_c_on_a_terminal_gives_the_terminal_back(place: Place) -> None:
