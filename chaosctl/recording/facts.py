@@ -132,13 +132,14 @@ def _at(recording: Recording, name: str) -> int | None:
 def load_window(recording: Recording) -> Window | None:
     """Return when the load started and ended: as planned, or before that as recorded or with the last event.
 
-    What bots do after the planned end, to finish and to read back, is no load. None when there was none.
+    What bots do after the planned end, to finish and to read back, is no load; nor is what they meet once a part of
+    ours has died or the run was interrupted: that says nothing about the target. None when there was none.
     """
     start_ns = _at(recording, "load_started")
     if start_ns is None:
         return None
-    ended_ns = _at(recording, "load_ended")
-    last_ns = max(event.at_ns for event in recording.events) if ended_ns is None else ended_ns
+    last_ns = max(event.at_ns for event in recording.events)
+    last_ns = min([last_ns, *(event.at_ns for event in recording.events_named("load_ended", "crashed", "interrupted"))])
     return start_ns, max(start_ns, min(last_ns, start_ns + recording.plan.end_ns))
 
 

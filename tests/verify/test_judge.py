@@ -223,3 +223,18 @@ def test_every_checker_is_found_and_describes_itself() -> None:
     for name, kind in objective_kinds().items():
         assert kind.name == name
         assert kind.summary.endswith(".") and kind.example.startswith(f"{name}:")
+
+
+def test_what_comes_after_a_part_of_ours_died_is_not_held_against_the_target(tmp_path: Path) -> None:
+    """Nobody is served any more once the relay is dead: without this, that would be a recovery that never came."""
+    died = TIMELINE_START + 4 * S
+    truth = Truth(
+        objectives={"recovery": {"serviceable": "3s"}},
+        faults=(TrueFault(inject=TIMELINE_START, ready=TIMELINE_START + S),),
+        outages=((TIMELINE_START, TIMELINE_START + S), (died, LOAD_START + 30 * S)),
+        events=((died, "crashed", {"part": "relay", "why": "killed"}),),
+        ended="crashed",
+    )
+    verdict = judge(make(tmp_path / "run", truth))
+    assert verdict.status is Status.INCONCLUSIVE
+    assert verdict.exit_code == 6
