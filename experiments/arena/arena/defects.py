@@ -18,7 +18,7 @@ GOLD_LEAK = "gold-leak"
 
 DESCRIPTIONS = {
     WALL_CLOCK: "a player's last move is stamped with the wall clock instead of the tick",
-    ACK_BEFORE_LOG: "the input log is written once a second, after the answers: a SIGKILL loses what was promised",
+    ACK_BEFORE_LOG: "the input log is written a second after the answers: a SIGKILL loses what was promised",
     DOUBLE_APPLY: "an action that arrives again is applied again, and a recovered world is sent its last actions again",
     UNORDERED: "players are paired in the order of a set of strings, which differs from process to process",
     UNSEEDED_RANDOM: "damage is drawn from Python's own random generator instead of the one in the state",

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 from arena.state import Config, Input
 from arena.table import canonical
 
+LATE_LINES = 20
 _CRC_BYTES = len(b',"crc":"00000000"}')
 
 
@@ -117,24 +119,21 @@ class LineFile:
 
 
 class LateLineFile(LineFile):
-    """The planted defect `ack-before-log`: what was appended stays in this process until `flush`."""
+    """The planted defect `ack-before-log`: the last 20 lines, a second of ticks, stay in this process."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._held = bytearray()
+        self._held: deque[bytes] = deque()
 
     def append(self, data: bytes) -> None:
-        """Keep it for later."""
-        self._held += data
-
-    def flush(self) -> None:
-        """Write what was kept."""
-        held, self._held = bytes(self._held), bytearray()
-        super().append(held)
+        """Keep it, and write what was kept longest."""
+        self._held.append(data)
+        if len(self._held) > LATE_LINES:
+            super().append(self._held.popleft())
 
     def close(self) -> None:
         """Write what was kept and close the file."""
-        self.flush()
+        super().append(b"".join(self._held))
         super().close()
 
 

@@ -31,7 +31,6 @@ from arena.wire import Address, address, json_page, run_service, say, serve_page
 VERSION = "1"
 SNAPSHOT_EVERY = 200  # ticks
 VIEW_EVERY = 10  # ticks
-LATE_FLUSH_EVERY = 20  # ticks, for the planted defect only
 MOST_LATE_TICKS = 5  # after a longer stop the world goes on from now instead of catching up
 
 
@@ -82,8 +81,6 @@ class World:
         self._ask_ledger()
         if self.state.tick % SNAPSHOT_EVERY == 0:
             write_snapshot(self._folder, self.state)
-        if isinstance(self._log, LateLineFile) and self.state.tick % LATE_FLUSH_EVERY == 0:
-            self._log.flush()
 
     def close(self) -> None:
         """Close the files."""
