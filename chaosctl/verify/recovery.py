@@ -1,7 +1,8 @@
 """The `recovery` objective: how long until players played again, per fault, as the probe through the relay saw it.
 
 A fault's window is [inject, next fault's inject or end of the load]. Faults that overlap are judged against the last
-heal among them, since only then should anything work.
+heal among them, since only then should anything work. A probe that was open when the next fault struck, and failed,
+tells about that fault, unless an outage was on already.
 
 - detection: the first scheduled probe that is not good
 - serviceable: the first of 20 consecutive scheduled probes that are all good, after the first that is not

@@ -43,6 +43,16 @@ def test_probes_are_laid_on_their_schedule(tmp_path: Path) -> None:
     assert probes.between(21, 50).state.tolist() == [BAD, MISSING, MISSING]
 
 
+def test_what_was_open_when_the_next_fault_struck_tells_about_that_fault(tmp_path: Path) -> None:
+    """Each answer here takes 1: who asked at 30 was still waiting at 30."""
+    good, silent = (Outcome.OK, ""), (Outcome.INFO, "silent")
+    probes = scheduled(samples(tmp_path, (10, *good), (20, *silent), (25, *good), (30, *silent)), 5, (10, 30))
+    assert probes.unspoiled(30).at_ns.tolist() == [10, 15, 20, 25]
+    assert probes.unspoiled(31).at_ns.tolist() == [10, 15, 20, 25, 30]
+    assert probes.between(10, 21).unspoiled(20).at_ns.tolist() == [10, 15]
+    assert probes.between(20, 31).unspoiled(21).at_ns.tolist() == [20, 25, 30], "an outage was on"
+
+
 def test_of_two_answers_in_one_slot_the_worse_counts(tmp_path: Path) -> None:
     found = scheduled(samples(tmp_path, (10, Outcome.FAIL, "reset"), (11, Outcome.OK, "")), 10, (0, 12))
     assert found.state.tolist() == [BAD]

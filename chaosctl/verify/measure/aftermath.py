@@ -78,7 +78,7 @@ def _aftermath(
         one.called_ns for one in facts if one.called_ns is not None and one.called_ns > begun_ns and one is not fault
     ]
     end_ns = min([load[1], *later])
-    window = probes.between(fault.called_ns, end_ns)
+    window = probes.between(fault.called_ns, end_ns).unspoiled(end_ns)
     if (window.state != MISSING).sum() == 0:
         return Aftermath(fault.id, fault.doubt or f"{fault.id}: no probe was recorded after it")
     uncertainty_ns = recording.plan.probe_every_ns + int(recording.run.get("clock_error_ns", 0))

@@ -18,9 +18,11 @@ UNSEEN = ("skipped", "unfinished")
 
 @dataclass(frozen=True)
 class Probes:
-    """Scheduled probes, one a slot: when (`at_ns`, run time), how it ended (GOOD, BAD, MISSING) and what it met."""
+    """Scheduled probes, one a slot: when (`at_ns`, run time), until when it was open (`done_ns`; of one that is missing
+    its schedule), how it ended (GOOD, BAD, MISSING) and what it met."""
 
     at_ns: npt.NDArray[np.int64]
+    done_ns: npt.NDArray[np.int64]
     state: npt.NDArray[np.int8]
     error: npt.NDArray[np.int32]
     errors: tuple[str, ...]
@@ -28,7 +30,23 @@ class Probes:
     def between(self, start_ns: int, end_ns: int) -> Probes:
         """Return the probes scheduled in [start, end)."""
         low, high = np.searchsorted(self.at_ns, (start_ns, end_ns))
-        return Probes(self.at_ns[low:high], self.state[low:high], self.error[low:high], self.errors)
+        return self._slots(int(low), int(high))
+
+    def unspoiled(self, struck_ns: int) -> Probes:
+        """Return the probes without those, at the end, that were open when the next fault struck and failed then.
+
+        They tell about that fault. If the last one that was over by then was not good, an outage was on, and they stay.
+        """
+        over = np.flatnonzero((self.done_ns <= struck_ns) & (self.state != MISSING))
+        if not len(over) or self.state[over[-1]] != GOOD:
+            return self
+        failed = np.flatnonzero(self.state == BAD)
+        spoiled = failed[failed > over[-1]]
+        return self._slots(0, int(spoiled[0])) if len(spoiled) else self
+
+    def _slots(self, low: int, high: int) -> Probes:
+        part = slice(low, high)
+        return Probes(self.at_ns[part], self.done_ns[part], self.state[part], self.error[part], self.errors)
 
     def met(self) -> dict[str, int]:
         """Return how many met which error: the word before the first colon."""
@@ -54,7 +72,8 @@ def scheduled(samples: Samples, every_ns: int, load: Window) -> Probes:
     """Lay the samples of the load on their schedule. A slot in which nothing was seen is MISSING."""
     low, high = np.searchsorted(samples.intended_ns, (load[0], load[1] + 1))
     if low == high:
-        return Probes(np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.int32), samples.errors)
+        none = np.empty(0, np.int64)
+        return Probes(none, none, np.empty(0, np.int8), np.empty(0, np.int32), samples.errors)
     intended_ns, errors = samples.intended_ns[low:high], samples.error[low:high]
     good = (samples.outcome[low:high] == Outcome.OK) & (samples.end_ns[low:high] >= 0)
     unseen = np.isin(errors, [code for code, error in enumerate(samples.errors) if error in UNSEEN])
@@ -64,12 +83,14 @@ def scheduled(samples: Samples, every_ns: int, load: Window) -> Probes:
     count = max(int(slot[-1]), (load[1] - first_ns) // every_ns) + 1
     at_ns = first_ns + every_ns * np.arange(count, dtype=np.int64)
     at_ns[slot] = intended_ns
+    done_ns = at_ns.copy()
+    np.maximum.at(done_ns, slot, np.where(samples.end_ns < 0, np.iinfo(np.int64).max, samples.end_ns)[low:high])
     state = np.full(count, MISSING, np.int8)
     state[slot[good]] = GOOD
     state[slot[bad]] = BAD
     error = np.zeros(count, np.int32)
     error[slot[bad]] = errors[bad]
-    return Probes(at_ns, state, error, samples.errors)
+    return Probes(at_ns, done_ns, state, error, samples.errors)
 
 
 def serviceable(state: npt.NDArray[np.int8], consecutive: int, *, after_error: bool) -> Found:
