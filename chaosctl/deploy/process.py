@@ -93,12 +93,11 @@ class ProcessDriver:
         """Return what `${...}` stands for in the replica's commands, paths and environment.
 
         `self.PORT` and `link.NAME` are `host:port`, `service.NAME.PORT` those of all replicas joined by commas,
-        `state` its own folder, `index` its number. Links have values once `up` was called.
+        `state` its own folder, `index` its number; `.host` and `.port` behind an address are its halves, where it is
+        one address. Links have values once `up` was called.
         """
         replica = self.process(service, index).replica
-        return {
-            "state": str(replica.state_dir),
-            "index": str(index),
+        addresses = {
             **{f"self.{port}": address for port, address in replica.ports.items()},
             **{f"link.{name}": address for name, address in self._links.items()},
             **{
@@ -106,6 +105,14 @@ class ProcessDriver:
                 for name, definition in self._target.services.items()
                 for port in definition.ports
             },
+        }
+        halves = {name: address.rpartition(":") for name, address in addresses.items() if "," not in address}
+        return {
+            "state": str(replica.state_dir),
+            "index": str(index),
+            **addresses,
+            **{f"{name}.host": host for name, (host, _, _) in halves.items()},
+            **{f"{name}.port": port for name, (_, _, port) in halves.items()},
         }
 
     def down(self) -> tuple[str, ...]:

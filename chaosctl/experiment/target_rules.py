@@ -158,6 +158,8 @@ def _placeholder(placeholder: str, draft: Draft, name: str, service: Service) ->
     first, dot, rest = placeholder.partition(".")
     if placeholder in ("state", "index"):
         return None
+    # Every address has its halves, for programs that take them apart: `${self.main.port}`.
+    rest = rest.removesuffix(".host").removesuffix(".port")
     if first == "self" and dot:
         return None if rest in service.ports else _unknown("port", rest, service.ports)
     if first == "link" and dot:

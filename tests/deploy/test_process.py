@@ -111,7 +111,7 @@ def test_down_lets_children_of_a_shell_end_in_their_own_time(deploy: Deploy, tmp
 
 
 def test_placeholders_and_environment(deploy: Deploy, tmp_path: Path) -> None:
-    words = ["${self.main}", "${link.one-two}", "${state}", "${index}", "${service.one.main}", "$$x"]
+    words = ["${self.main}", "${link.one-two}", "${state}", "${index}", "${service.one.main}", "$$x", "${link.one-two.port}"]
     show = {
         "run": ["sh", "-c", 'printf "%s\\n" "$@" "$COLOUR $CHAOSCTL_RUN $PWD"; exec sleep 600', "sh", *words],
         "env": {"COLOUR": "red-${index}"},
@@ -132,6 +132,7 @@ def test_placeholders_and_environment(deploy: Deploy, tmp_path: Path) -> None:
         "0",
         both,
         "$x",
+        "4711",
         f"red-0 {driver._keeper.run_id} {tmp_path / 'sub'}",
     ]
     assert two.state_dir.is_dir()

@@ -96,7 +96,7 @@ target:
       offers: { totals: { http: status/totals } }
     gateway:
       replicas: 2
-      run: [gateway, "${self.main}", "${service.world.main}", "${link.gateway-world}"]
+      run: [gateway, "${self.main}", "${self.main.port}", "${service.world.main}", "${link.gateway-world}"]
       ports: [main]
       needs: [world]
       probe: { send: "PING\\r\\n", expect: PONG }

@@ -22,9 +22,10 @@ PING = Hello(send="PING\r\n", expect="+PONG")
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    serve = ["sh", "serve.sh", address, str(tmp_path), "--save", ""]
-    server = subprocess.Popen(serve, cwd=ROOT / "experiments/redis", stdout=subprocess.DEVNULL)
+        port = free.getsockname()[1]
+    address = f"127.0.0.1:{port}"
+    serve = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", str(tmp_path), "--save", ""]
+    server = subprocess.Popen(serve, stdout=subprocess.DEVNULL)
     try:
         until(lambda: exchange(address, PING, 1.0).outcome == "answered")
         yield address
