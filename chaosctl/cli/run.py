@@ -155,7 +155,7 @@ def identity(loaded: Loaded, plan: Plan, run_id: str) -> Mapping[str, Any]:
 def _view_mode(quiet: bool, as_json: bool) -> Literal["live", "plain", "quiet"]:
     if quiet or as_json:
         return "quiet"
-    return "live" if sys.stderr.isatty() and "CI" not in os.environ else "plain"
+    return "live" if sys.stderr.isatty() and not os.environ.get("CI") else "plain"
 
 
 def _point_latest_at(folder: Path) -> None:

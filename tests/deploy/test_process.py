@@ -111,7 +111,8 @@ def test_down_lets_children_of_a_shell_end_in_their_own_time(deploy: Deploy, tmp
 
 
 def test_placeholders_and_environment(deploy: Deploy, tmp_path: Path) -> None:
-    words = ["${self.main}", "${link.one-two}", "${state}", "${index}", "${service.one.main}", "$$x", "${link.one-two.port}"]
+    words = ["${self.main}", "${link.one-two}", "${state}", "${index}", "${service.one.main}", "$$x"]
+    words.append("${link.one-two.port}")
     show = {
         "run": ["sh", "-c", 'printf "%s\\n" "$@" "$COLOUR $CHAOSCTL_RUN $PWD"; exec sleep 600', "sh", *words],
         "env": {"COLOUR": "red-${index}"},

@@ -104,7 +104,7 @@ def test_ctrl_c_on_a_terminal_gives_the_terminal_back(place: Place) -> None:
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (40, 120))
     seen = bytearray()
-    run = place.run("terminal", terminal=slave, TERM="xterm-256color", COLUMNS="120")
+    run = place.run("terminal", terminal=slave, TERM="xterm-256color", COLUMNS="120", CI="")
     os.close(slave)
 
     def read() -> None:
