@@ -1,8 +1,8 @@
-"""One million operations on disk, from opening the bundle to the verdict: at most 8 s and 500 MB.
+"""One million operations on disk, from opening the bundle to the verdict and its reports: at most 10 s and 500 MB.
 
     python benchmarks/judge.py [--operations 1000000]
 
-The bundle is made by one process and judged by a fresh one, whose peak memory is what counts.
+The bundle is made by one process; a fresh one judges it and writes every report, whose peak memory is what counts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MOST_S = 8.0
+MOST_S = 10.0
 MOST_MB = 500.0
 BOTS = 200
 
@@ -64,15 +64,19 @@ def make(folder: Path, operations: int) -> None:
 
 
 def judge_once(folder: Path) -> None:
-    """Judge the bundle and print the time and the peak memory of this process."""
+    """Judge the bundle, write its reports, and print both times and the peak memory of this process."""
     started_s = time.perf_counter()
     from chaosctl.recording.reader import Recording
+    from chaosctl.report.write import write_reports
     from chaosctl.verify.judge import judge
 
-    verdict = judge(Recording.open(folder))
+    recording = Recording.open(folder)
+    verdict = judge(recording)
+    judged_s = time.perf_counter() - started_s
+    write_reports(recording, verdict)
     took_s = time.perf_counter() - started_s
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(f"{verdict.status} {took_s:.2f} {peak_mb:.0f}")
+    print(f"{verdict.status} {judged_s:.2f} {took_s:.2f} {peak_mb:.0f}")
 
 
 def main() -> int:
@@ -91,9 +95,10 @@ def main() -> int:
         size_mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
         command = [sys.executable, __file__, "--judge", str(folder)]
         said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
-    status, took_s, peak_mb = said.split()
+    status, judged_s, took_s, peak_mb = said.split()
     print(f"{asked.operations} operations, {size_mb:.0f} MB on disk: {status}")
-    print(f"judged in {took_s} s (limit {MOST_S:g} s), peak {peak_mb} MB (limit {MOST_MB:g} MB)")
+    print(f"judged in {judged_s} s, reported after {took_s} s (limit {MOST_S:g} s)")
+    print(f"peak {peak_mb} MB (limit {MOST_MB:g} MB)")
     return int(status != "pass" or float(took_s) > MOST_S or float(peak_mb) > MOST_MB)
 
 
