@@ -68,7 +68,7 @@ def test_services_start_in_order_and_stop_in_reverse(deploy: Deploy, sink: Sink,
     for replica in replicas:
         host, port = replica.ports["main"].split(":")
         socket.create_connection((host, int(port)), timeout=BOUND_S).close()
-        assert replica.log_path.read_text() == "listening\n"
+        wait_until(lambda log=replica.log_path: log.read_text() == "listening\n", "its words in the log")
     assert driver.down() == ()
     assert processes_of(keeper.run_id) == ()
     exits = sink.of("service_exited")
