@@ -181,6 +181,13 @@ def windows(recording: Recording, during: During, settle_ns: int) -> tuple[Windo
     return _clip(list(zip(starts, ends, strict=True)), whole)
 
 
+def strikes(recording: Recording) -> tuple[int, ...]:
+    """Return when something struck that a stretch before it is not to blame for: each inject, and the moment when a
+    part of ours died or the run was interrupted."""
+    ours = (event.at_ns for event in recording.events_named("crashed", "interrupted"))
+    return tuple(sorted({*ours, *(f.called_ns for f in fault_facts(recording) if f.called_ns is not None)}))
+
+
 def _in_force(fault: FaultFacts, load_end_ns: int, settle_ns: int) -> Window:
     """A lasting fault that was not healed, and a service that did not come back, stay in force to the end."""
     called_ns = fault.called_ns or 0

@@ -92,7 +92,12 @@ def _play_signal(action: SignalUndo) -> Played:
 def _play_http(action: HttpUndo, timeout_s: float) -> Played:
     what = f"{action.method} {action.url}"
     try:
-        status, reason = _request(action, timeout_s)
+        try:
+            status, reason = _request(action, timeout_s)
+        except (ConnectionResetError, http.client.RemoteDisconnected):
+            # A relay that is ended just now resets what it had accepted; asked again, it refuses. Undoing is
+            # idempotent, so asking twice harms nothing.
+            status, reason = _request(action, timeout_s)
     except ConnectionRefusedError:
         return _refused(action, what)
     except TimeoutError:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from chaosctl.experiment.kinds import ObjectiveKind, Params
 from chaosctl.experiment.units import DurationNs, Share
-from chaosctl.recording.facts import During, windows
+from chaosctl.recording.facts import During, strikes, windows
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 from chaosctl.verify.estimate import at_most, inside, wilson_half_width
 
@@ -49,7 +49,8 @@ class ErrorsChecker:
         from chaosctl.recording.model import Outcome
 
         samples = recording.samples("swarm")
-        indices = inside(samples, windows(recording, params.during, params.settle_ns), params.cohort, params.operation)
+        spans = windows(recording, params.during, params.settle_ns)
+        indices = inside(samples, spans, strikes(recording), params.cohort, params.operation)
         n = len(indices)
         outcomes = np.bincount(samples.outcome[indices], minlength=3)
         bad = n - int(outcomes[Outcome.OK])

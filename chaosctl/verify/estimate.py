@@ -70,14 +70,29 @@ def standard_error(values: Sequence[float]) -> float:
     return math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1) / n)
 
 
+# An operation that had waited for longer than this when a fault struck had met trouble before.
+UNDER_WAY_NS = 1_000_000_000
+
+
 def inside(
-    samples: Samples, spans: Sequence[Window], cohort: str | None, operation: str | None
+    samples: Samples, spans: Sequence[Window], strikes: Sequence[int], cohort: str | None, operation: str | None
 ) -> npt.NDArray[np.int64]:
-    """Return the indices of the operations intended within `spans`, of one cohort and one operation if named."""
+    """Return the indices of the operations intended within `spans`, of one cohort and one operation if named.
+
+    What was under way when a stretch ended by one of `strikes`, and had been for less than 1 s, is left out: it tells
+    about what struck, and not about the stretch.
+    """
     import numpy as np
 
-    bounds = np.searchsorted(samples.intended_ns, np.array(spans, dtype=np.int64).reshape(-1, 2))
-    picked = [np.arange(start, end, dtype=np.int64) for start, end in bounds]
+    picked = []
+    for start_ns, end_ns in spans:
+        low, high = np.searchsorted(samples.intended_ns, (start_ns, end_ns))
+        span = np.arange(low, high, dtype=np.int64)
+        if end_ns in strikes:
+            over_ns = samples.end_ns[span]
+            under_way = ((over_ns < 0) | (over_ns > end_ns)) & (samples.intended_ns[span] > end_ns - UNDER_WAY_NS)
+            span = span[~under_way]
+        picked.append(span)
     indices = np.concatenate(picked) if picked else np.empty(0, np.int64)
     for name, names, codes in (
         (cohort, samples.cohorts, samples.cohort),

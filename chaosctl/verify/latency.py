@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from chaosctl.experiment.kinds import ObjectiveKind, Params
 from chaosctl.experiment.units import DurationNs, format_duration
-from chaosctl.recording.facts import During, load_window, windows
+from chaosctl.recording.facts import During, load_window, strikes, windows
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 from chaosctl.verify.estimate import at_most, inside, quantile
 
@@ -66,7 +66,8 @@ class LatencyChecker:
         from chaosctl.recording.model import Outcome
 
         samples = recording.samples("swarm")
-        indices = inside(samples, windows(recording, params.during, params.settle_ns), params.cohort, params.operation)
+        spans = windows(recording, params.during, params.settle_ns)
+        indices = inside(samples, spans, strikes(recording), params.cohort, params.operation)
         indices = indices[samples.outcome[indices] != Outcome.FAIL]
         begun, ended, sent = samples.intended_ns[indices], samples.end_ns[indices], samples.sent_ns[indices]
         seen = (samples.outcome[indices] == Outcome.OK) & (ended >= 0)

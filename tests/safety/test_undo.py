@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -141,3 +142,23 @@ def test_a_frozen_relay_is_not_undone() -> None:
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "http://127.0.0.1:port/x", "nonsense"])
 def test_an_address_that_cannot_be_called(url: str) -> None:
     assert not play(HttpUndo("DELETE", url)).done
+
+
+def test_a_relay_that_is_ended_in_the_middle_of_the_call_is_gone() -> None:
+    """It resets what it had accepted, and refuses the next call."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+
+    def end() -> None:
+        peer, _ = listener.accept()
+        peer.recv(1)
+        listener.close()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    played = play(HttpUndo("DELETE", f"http://127.0.0.1:{port}/proxies/a"), timeout_s=5.0)
+    ending.join()
+    assert played.done, played.text
+    assert "the relay is gone" in played.text

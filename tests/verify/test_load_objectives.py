@@ -150,3 +150,26 @@ def test_formulas_at_known_points() -> None:
 def test_latency_params_refuse_nonsense(bad: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"p9|during|p50"):
         checkers()["latency"].kind.params.model_validate(bad, context=WRITTEN)
+
+
+@pytest.mark.parametrize(("outcome", "status"), [(Outcome.INFO, Status.PASS), (Outcome.FAIL, Status.FAIL)])
+def test_what_the_fault_cut_off_is_not_the_baselines(tmp_path: Path, outcome: Outcome, status: Status) -> None:
+    """What nobody ever answered was under way when the fault struck; what had failed before it is the baseline's."""
+    last = (TIMELINE_START - 200 * MS, TIMELINE_START)
+    truth = Truth(
+        faults=(TrueFault(inject=TIMELINE_START, ready=TIMELINE_START + S),),
+        outcome=lambda at: outcome if last[0] <= at < last[1] else Outcome.OK,
+    )
+    (finding,) = judge(tmp_path / "run", truth, errors={"at_most": "1%", "during": "baseline"})
+    assert finding.status is status, finding.why
+
+
+def test_what_waited_long_before_the_fault_struck_is_the_baselines(tmp_path: Path) -> None:
+    stuck = (TIMELINE_START - 2 * S, TIMELINE_START - 1500 * MS)
+    truth = Truth(
+        faults=(TrueFault(inject=TIMELINE_START, ready=TIMELINE_START + S),),
+        latency=lambda at: 3 * S if stuck[0] <= at < stuck[1] else 5 * MS,
+        outcome=lambda at: Outcome.INFO if stuck[0] <= at < stuck[1] else Outcome.OK,
+    )
+    (finding,) = judge(tmp_path / "run", truth, errors={"at_most": "1%", "during": "baseline"})
+    assert finding.status is Status.FAIL, finding.why
