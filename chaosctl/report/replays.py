@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,19 +53,28 @@ def _result(row: Mapping[str, Any]) -> str:
 
 
 def divergences(verdict: Verdict) -> list[Divergence]:
-    """Return one a replay that went apart."""
-    return [_divergence(row) for row in verdict.replays if row.get("first_divergence") is not None]
+    """Return one for all the replays that went apart from the same run at the same tick in the same fields."""
+    alike: dict[str, list[Mapping[str, Any]]] = {}
+    for row in verdict.replays:
+        if row.get("first_divergence") is not None:
+            where = [row["first_divergence"], row.get("against"), row.get("parts"), row.get("diff"), row.get("inputs")]
+            alike.setdefault(json.dumps(where, sort_keys=True, default=str), []).append(row)
+    return [_divergence(rows) for rows in alike.values()]
 
 
-def _divergence(row: Mapping[str, Any]) -> Divergence:
+def _divergence(rows: Sequence[Mapping[str, Any]]) -> Divergence:
+    row = rows[0]
     diff = list(row.get("diff") or ())
     sides = (str(diff[0]["left_run"]), str(diff[0]["right_run"])) if diff else ("", "")
     fields = tuple(FieldDifference(str(one["path"]), _json(one["left"]), _json(one["right"])) for one in diff)
     parts = ", ".join(map(str, row.get("parts") or ()))
-    headline = f"{row.get('run')} parts from {row.get('against')} at tick {row['first_divergence']}"
+    who = ", ".join(str(one.get("run")) for one in rows)
+    headline = (
+        f"{who} {'parts' if len(rows) == 1 else 'part'} from {row.get('against')} at tick {row['first_divergence']}"
+    )
     return Divergence(
         headline=f"{headline}, in {parts}" if parts else headline,
-        digests=" and ".join(map(str, row.get("digests") or ())),
+        digests=" and ".join(dict.fromkeys(str(digest) for one in rows for digest in one.get("digests") or ())),
         columns=("field", *sides),
         fields=fields,
         inputs=tuple(map(str, row.get("inputs") or ())),
