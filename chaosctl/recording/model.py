@@ -4,7 +4,8 @@
     events.jsonl                           {"at_ns": 0, "event": "...", ...}, one object a line
     samples/<source>.arrow                 operations, columnar; sources: swarm-0 ..., probe-relay, probe-direct
     history.jsonl                          operations with meaning: invoke and completion apart
-    inputs/ digests/ logs/                 the target's input log, its digests (live.jsonl, replay-1.jsonl), outputs
+    inputs/ digests/ logs/                 the target's input log, its digests (live.jsonl, replay-1.jsonl,
+                                           perturb-<factor>-1.jsonl), outputs
 
 All times are nanoseconds since the run's start (`run.json: origin_monotonic_ns`), on the orchestrator's clock.
 
@@ -28,6 +29,7 @@ Events and their fields (a reader must accept unknown events and fields):
     generator        worker, lag_ms_p99, lag_ms_max, cpu_share, users, operations    (about once a second)
     bot_error        bot, error (a bot raised: first of its kind, with count)
     replay_finished  run, code, ticks, error
+    replay_canary    factor, reached: bool, text      (whether a perturbation reaches a replay; see factors.py)
     crashed          part: swarm | relay | probe | keeper, why   (something of ours died: inconclusive)
     note             text
     interrupted      signal

@@ -24,6 +24,7 @@ from chaosctl.experiment.model import Offers, Replay
 from chaosctl.experiment.units import format_duration
 from chaosctl.recording.digests import DigestRun, first_divergence, read_digests
 from chaosctl.replay.lines import TickLines
+from chaosctl.replay.start import PLAIN, Start
 from chaosctl.safety.exits import signal_name
 
 MOST_BYTES = 512 * 2**20
@@ -139,25 +140,27 @@ def replay_once(
     folder: Path,
     env: Mapping[str, str],
     states: tuple[int, int] | None = None,
+    start: Start = PLAIN,
     abort: threading.Event,
 ) -> ReplayRun:
     """Run the replay command once in `folder`, its standard output into `out`, and look at every line of it.
 
-    `states` are the first and last tick whose states are printed too. Whatever the command does wrong is in the
-    result. Raises RecordingError when `out` cannot be written.
+    `states` are the first and last tick whose states are printed too; `start` changes how the process is started.
+    Whatever the command does wrong is in the result. Raises RecordingError when `out` cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="chaosctl-replay-", ignore_cleanup_errors=True) as fresh:
-        values = {"input_log": str(input_log.absolute()), "state": fresh}
+        state = Path(fresh) / "state"
+        state.mkdir()
+        values = {"input_log": str(input_log.absolute()), "state": str(state)}
         words = replay.run
         if states is not None and replay.states is not None:
             values |= {"from_tick": str(states[0]), "to_tick": str(states[1])}
             words += replay.states
         try:
-            argv = expand(words, values)
             process = subprocess.Popen(
-                argv,
-                cwd=folder,
-                env=dict(env),
+                [*start.prefix, *expand(words, values)],
+                cwd=start.folder(folder, Path(fresh)),
+                env={**env, **start.env},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -7,14 +7,18 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from chaosctl.clock import Clock
 from chaosctl.deploy.contract import Driver
 from chaosctl.errors import ChaosctlError, NotReadyError
 from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.loader import Loaded
-from chaosctl.experiment.model import Ask
+from chaosctl.experiment.model import Ask, Replay
 from chaosctl.plan.model import Plan
+from chaosctl.recording.factors import Factor
+from chaosctl.replay.canary import Sighting
+from chaosctl.replay.perturbed import Perturbing
 from chaosctl.replay.run import ReplayRun, collect, replay_all
 from chaosctl.runner.children import ask_url
 from chaosctl.runner.stopping import Stop
@@ -64,20 +68,33 @@ class Inspection:
             for sentence in found.missing:
                 self.record("note", text=sentence)
             if found.input_log is not None:
-                replay_all(
-                    service.offers.replay,
-                    runs=int(wanted["runs"]),
-                    input_log=found.input_log,
-                    bundle=self.folder,
-                    folder=where,
-                    env={**self.environ, **service.env},
-                    abort=self.stop.event,
-                    finished=self._record_replay,
-                )
+                self._replay(service.offers.replay, found.input_log, where, {**self.environ, **service.env}, wanted)
+
+    def _replay(
+        self, replay: Replay, input_log: Path, folder: Path, env: Mapping[str, str], wanted: Mapping[str, Any]
+    ) -> None:
+        """Replay plainly, and then under each factor that the objective wants perturbed."""
+        replay_all(
+            replay,
+            runs=int(wanted["runs"]),
+            input_log=input_log,
+            bundle=self.folder,
+            folder=folder,
+            env=env,
+            abort=self.stop.event,
+            finished=self._record_replay,
+        )
+        perturbing = Perturbing(
+            replay, input_log, self.folder, folder, env, self.stop.event, self._record_canary, self._record_replay
+        )
+        perturbing.all([Factor(name) for name in wanted.get("perturb", ())])
 
     def _record_replay(self, run: ReplayRun) -> None:
         fields = asdict(run)
         self.record("replay_finished", run=fields.pop("name"), **fields)
+
+    def _record_canary(self, sighting: Sighting) -> None:
+        self.record("replay_canary", **asdict(sighting))
 
     def _kill_and_start(self, service: str) -> None:
         process = self.driver.process(service, 0)

@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.recording.factors import Factor
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 
 if TYPE_CHECKING:
     from chaosctl.recording.digests import DigestRun
     from chaosctl.recording.reader import Recording
+    from chaosctl.verify.measure.perturbed import Outcome
+
+
+def _all_or_some(given: Any) -> Any:
+    if given == "all":
+        return tuple(Factor)
+    if not isinstance(given, list | tuple):
+        raise ValueError(f"'{given}' is no list of factors; write all, or [{Factor.HASH_SEED}, {Factor.CLOCK}]")
+    if len(set(map(str, given))) < len(given):
+        raise ValueError("a factor is named twice; name each once")
+    return given
+
+
+Factors = Annotated[
+    tuple[Factor, ...],
+    BeforeValidator(_all_or_some),
+    WithJsonSchema(
+        {"anyOf": [{"const": "all"}, {"type": "array", "items": {"enum": [str(factor) for factor in Factor]}}]}
+    ),
+]
 
 
 class ReplayParams(Params):
-    """How often."""
+    """How often, and what is changed about fresh copies that a deterministic one must not notice."""
 
     runs: int = Field(3, ge=2, le=100, description="How many fresh copies replay the input log")
+    perturb: Factors = Field(
+        (), description="Factors to change, each alone in further replays: `all`, or a list; left out: none"
+    )
 
 
 class ReplayChecker:
@@ -26,6 +50,8 @@ class ReplayChecker:
 
     Deterministic means: under the same inputs, as often as it was tried. One different digest is a fail. A replay that
     did not run, exited with an error, or has fewer ticks than the live run shows nothing: inconclusive.
+
+    Each perturbed factor has a finding of its own, `replay.<factor>`: see verify/measure/perturbed.py.
     """
 
     kind = ObjectiveKind(
@@ -37,12 +63,15 @@ class ReplayChecker:
     )
 
     def check(self, recording: Recording, params: ReplayParams) -> Checked:
-        """Return the finding `replay` and the table `replays`, a row a run."""
+        """Return the finding `replay`, one a perturbed factor, and the table `replays`, a row a run."""
+        from chaosctl.verify.measure.perturbed import outcomes
         from chaosctl.verify.measure.replays import compare
 
         compared = compare(recording)
-        rows = list(compared.rows)
-        return Checked((_finding(rows, params.runs, compared.live, compared.against),), {"replays": compared.rows})
+        plain = _finding(list(compared.rows), params.runs, compared.live, compared.against)
+        perturbed = outcomes(recording, compared, params.perturb)
+        findings = (plain, *(_of_factor(outcome) for outcome in perturbed))
+        return Checked(findings, {"replays": (*compared.rows, *compared.perturbed)})
 
 
 def _finding(rows: list[dict[str, Any]], wanted: int, live: DigestRun | None, against: DigestRun | None) -> Finding:
@@ -69,6 +98,23 @@ def _finding(rows: list[dict[str, Any]], wanted: int, live: DigestRun | None, ag
         uncertainty=0.0,
         why=why,
         evidence=tuple(_evidence(row) for row in rows),
+    )
+
+
+def _of_factor(outcome: Outcome) -> Finding:
+    why = outcome.why
+    if (parted := outcome.parted) is not None:
+        why = f"broken by it: {_parted(parted)}; {why}"
+    return Finding(
+        name=f"replay.{outcome.factor}",
+        checker="replay",
+        status=outcome.status,
+        op=">=",
+        expected=Quantity(outcome.wanted, "count"),
+        measured=Quantity(outcome.equal, "count"),
+        uncertainty=0.0,
+        why=why,
+        evidence=tuple(_evidence(row) for row in outcome.rows),
     )
 
 

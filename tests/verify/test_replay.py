@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from chaosctl.recording.factors import Factor
 from chaosctl.verify.contract import Checked, Status
 from chaosctl.verify.replay import CHECKER, ReplayParams
 from tests.fixtures.generator import Truth, make
@@ -102,3 +104,59 @@ def test_ticks_given_twice_count_as_given_last_and_are_noted(tmp_path: Path) -> 
     (finding,) = CHECKER.check(recording, ReplayParams()).findings
     assert finding.status is Status.PASS
     assert any("1 tick(s) were given twice, 1 of them with another digest" in note for note in recording.notes)
+
+
+def test_factors_are_all_or_a_list() -> None:
+    assert ReplayParams().perturb == ()
+    assert ReplayParams.model_validate({"perturb": "all"}).perturb == tuple(Factor)
+    assert ReplayParams.model_validate({"perturb": ["clock", "cpu"]}).perturb == (Factor.CLOCK, Factor.CPU)
+    for wrong, said in (("some", "no list of factors"), (["cpu", "cpu"], "named twice"), (["clok"], "clock")):
+        with pytest.raises(ValidationError, match=said):
+            ReplayParams.model_validate({"perturb": wrong})
+
+
+def perturbed(folder: Path, digests: Mapping[str, Lines], reached: bool = True) -> Checked:
+    canary = (0, "replay_canary", {"factor": "clock", "reached": reached, "text": "of the canary"})
+    codes = {name: 0 for name in digests if name != "live"}
+    recording = make(folder, Truth(digests=digests, replay_codes=codes, events=[canary]))
+    return CHECKER.check(recording, ReplayParams(runs=2, perturb=(Factor.CLOCK,)))
+
+
+PLAIN = {"live": ticks(), "replay-1": ticks(), "replay-2": ticks()}
+
+
+@pytest.mark.parametrize(
+    ("digests", "statuses", "why"),
+    [
+        ({**PLAIN, "perturb-clock-1": ticks()}, "pass pass", "the same digest at each of 50 ticks; of the canary"),
+        ({**PLAIN, "perturb-clock-1": ticks(t9="x")}, "pass fail", "broken by it: perturb-clock-1 parts from replay-1"),
+        ({**PLAIN, "perturb-clock-1": ticks(49)}, "pass inconclusive", "1 ticks of replay-1 are missing"),
+        (PLAIN, "pass inconclusive", "no plain and perturbed replay"),
+        # The live run is another story than the replays: it says nothing about the perturbation.
+        ({**PLAIN, "live": ticks(t7="x"), "perturb-clock-1": ticks()}, "fail pass", "the same digest"),
+        ({**PLAIN, "replay-2": ticks(t7="x"), "perturb-clock-1": ticks()}, "fail inconclusive", "part already without"),
+        (
+            {**PLAIN, "replay-2": ticks(t7="x"), "perturb-clock-1": ticks(), "perturb-clock-again": ticks(t3="x")},
+            "fail inconclusive",
+            "part already without it",
+        ),
+        (
+            {**PLAIN, "replay-2": ticks(t7="x"), "perturb-clock-1": ticks(), "perturb-clock-again": ticks()},
+            "fail fail",
+            "held at one value are equal",
+        ),
+    ],
+)
+def test_a_factor_is_judged_apart_from_plain_replays(
+    tmp_path: Path, digests: Mapping[str, Lines], statuses: str, why: str
+) -> None:
+    plain, factor = perturbed(tmp_path, digests).findings
+    assert (plain.name, factor.name) == ("replay", "replay.clock")
+    assert f"{plain.status} {factor.status}" == statuses
+    assert why in factor.why
+
+
+def test_without_its_canary_nothing_passes(tmp_path: Path) -> None:
+    _, factor = perturbed(tmp_path, {**PLAIN, "perturb-clock-1": ticks()}, reached=False).findings
+    assert factor.status is Status.INCONCLUSIVE
+    assert factor.why == "not tested: because of the canary"

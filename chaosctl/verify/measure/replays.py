@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chaosctl.recording.digests import DigestRun, Divergence, field_diff, first_divergence
+from chaosctl.recording.factors import PLAIN_FOR, factor_of
 
 if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
@@ -19,24 +20,45 @@ _TEXT_SHOWN = 300
 
 @dataclass(frozen=True)
 class Compared:
-    """All replays (JSON-able rows, as in verdict.json) against the live run, or else against the first replay."""
+    """All replays (JSON-able rows, as in verdict.json) against the live run, or else against the first replay.
+
+    Perturbed ones (`perturbed`, rows with a factor) are compared with the first plain replay: what differs between
+    it and the live run is not the perturbation. `plain_parted`: plain replays part from each other.
+    """
 
     rows: tuple[dict[str, Any], ...]
+    perturbed: tuple[dict[str, Any], ...]
     live: DigestRun | None
     against: DigestRun | None
+    plain_parted: bool
 
 
 def compare(recording: Recording) -> Compared:
     """Compare every replay that ran or should have."""
     runs = recording.digest_runs()
     replays = [run for name, run in runs.items() if name != "live"]
+    plain = [run for run in replays if factor_of(run.name) is None and run.lines]
     live = runs.get("live")
     live = live if live and live.lines else None
-    against = live or next((run for run in replays if run.lines), None)
+    first = plain[0] if plain else None
+    against = live or first
     ends = {str(event.fields.get("run")): event.fields for event in recording.events_named("replay_finished")}
     names = {run.name for run in replays} | {name for name in ends if not name.startswith("states-")}
-    rows = [_row(recording, name, runs.get(name), against, ends.get(name)) for name in sorted(names, key=_place)]
-    return Compared(tuple(rows), live, against)
+    of_plain: list[dict[str, Any]] = []
+    of_perturbed: list[dict[str, Any]] = []
+    for name in sorted(names, key=_place):
+        perturbed = factor_of(name) is not None
+        row = _row(recording, name, runs.get(name), first if perturbed else against, ends.get(name))
+        (of_perturbed if perturbed else of_plain).append(row)
+    parted = any(one.what == "digest" for run in plain[1:] if (one := first_divergence(plain[0], run)))
+    return Compared(tuple(of_plain), tuple(of_perturbed), live, against, parted)
+
+
+def same_digests(recording: Recording, one: str, other: str) -> bool:
+    """Return whether two runs have the same ticks with the same digests, and have any."""
+    runs = recording.digest_runs()
+    left, right = runs.get(one), runs.get(other)
+    return left is not None and right is not None and bool(left.lines) and first_divergence(left, right) is None
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -51,6 +73,7 @@ def _row(
     differs = parted if parted and parted.what == "digest" else None
     return {
         "run": name,
+        "factor": factor_of(name),
         "against": against.name if against else None,
         "code": end.get("code") if end else None,
         "ticks": len(run.lines) if run else 0,
@@ -98,7 +121,7 @@ def _belongs(line: bytes, tick: int) -> bool:
 def _diff(recording: Recording, parted: Divergence, name: str) -> list[dict[str, Any]]:
     """Return what differs in the first two states printed for that tick that are not equal, field by field."""
     states = {}
-    for run in ("live", name, *(path.stem[7:] for path in sorted(recording.folder.glob("digests/states-*.jsonl")))):
+    for run in _with_states(recording, name):
         line = recording.states(run).lines.get(parted.tick)
         if line is not None and line.state is not None:
             states[run] = line.state
@@ -110,3 +133,11 @@ def _diff(recording: Recording, parted: Divergence, name: str) -> list[dict[str,
                     for path, ours, theirs in fields[:_FIELDS_SHOWN]
                 ]
     return []
+
+
+def _with_states(recording: Recording, name: str) -> list[str]:
+    """Return the runs whose states explain where `name` parted; a perturbed one is explained by its own two."""
+    if factor_of(name) is not None:
+        return [name, f"{PLAIN_FOR}{name}"]
+    others = (path.stem[7:] for path in sorted(recording.folder.glob("digests/states-replay-*.jsonl")))
+    return ["live", name, *others]

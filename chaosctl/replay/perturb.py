@@ -1,0 +1,167 @@
+"""Perturbations: for each factor, how a replay is started so that only this factor differs, and what proves it.
+
+Each is data: the starts to try, and the expression that a canary (a Python process started in the same way) evaluates
+to see whether the factor is another one there. Which of them this machine can do is found out here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaosctl.recording.factors import Factor
+from chaosctl.replay.start import Start
+
+PADDING_BYTES = 16_384
+LOCALES_WITHIN_S = 5.0
+ZONES = Path("/usr/share/zoneinfo")
+FAKETIME_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
+FAKETIME_NAMES = ("libfaketime.so.1", "faketime/libfaketime.so.1", "*/faketime/libfaketime.so.1")
+# Locales that write numbers with a comma come first: those are what breaks programs.
+COMMA_LOCALES = ("de_", "fr_", "ru_", "es_", "pt_", "tr_")
+
+
+class NotHereError(Exception):
+    """This machine cannot perturb the factor; the message says why."""
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """A factor, the starts that perturb it, and the Python expression with which a canary sees it.
+
+    `pins`: a start gives the factor one value that stays, where a plain process has another one every time. Then even
+    a target that is never deterministic can be asked whether it becomes so.
+    """
+
+    factor: Factor
+    starts: tuple[Start, ...]
+    seen_by: str
+    pins: bool = False
+
+
+def perturbation_of(factor: Factor, env: Mapping[str, str]) -> Perturbation:
+    """Return how `factor` is perturbed on this machine, for a process with the environment `env`.
+
+    Raises NotHereError.
+    """
+    return _MAKERS[factor](env)
+
+
+def _hash_seed(_env: Mapping[str, str]) -> Perturbation:
+    starts = tuple(Start(env={"PYTHONHASHSEED": seed}) for seed in ("1", "2"))
+    return Perturbation(Factor.HASH_SEED, starts, "hash('canary')", pins=True)
+
+
+def _timezone(_env: Mapping[str, str]) -> Perturbation:
+    # A name, where zones are installed: not every runtime understands the POSIX form.
+    zone = "Pacific/Chatham" if (ZONES / "Pacific" / "Chatham").is_file() else "CHT-12:45"
+    return Perturbation(Factor.TIMEZONE, (Start(env={"TZ": zone}),), "time.strftime('%z', time.localtime(0))")
+
+
+def _locale(env: Mapping[str, str]) -> Perturbation:
+    name = choose_locale(_installed_locales(env))
+    if name is None:
+        raise NotHereError("no locale but C and POSIX is installed here")
+    seen_by = "(locale.setlocale(locale.LC_ALL, ''), locale.localeconv()['decimal_point'], time.strftime('%B'))"
+    return Perturbation(Factor.LOCALE, (Start(env={"LC_ALL": name, "LANG": name}),), seen_by)
+
+
+def choose_locale(installed: Iterable[str]) -> str | None:
+    """Return the locale of those that differs most from C, None where there is none."""
+    others = sorted(name for name in installed if name.partition(".")[0] not in ("C", "POSIX"))
+    comma = [name for prefix in COMMA_LOCALES for name in others if name.startswith(prefix)]
+    return next(iter(comma + others), None)
+
+
+def _installed_locales(env: Mapping[str, str]) -> list[str]:
+    program = _program("locale")
+    try:
+        done = subprocess.run(
+            [program, "-a"],
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LOCALES_WITHIN_S,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NotHereError(f"'locale -a' could not be asked ({type(error).__name__})") from error
+    return done.stdout.decode(errors="replace").split()
+
+
+def _environment(_env: Mapping[str, str]) -> Perturbation:
+    starts = (Start(env={"CHAOSCTL_PADDING": "x" * PADDING_BYTES}),)
+    return Perturbation(Factor.ENVIRONMENT, starts, "sum(len(k) + len(v) + 2 for k, v in os.environb.items())")
+
+
+def _working_folder(_env: Mapping[str, str]) -> Perturbation:
+    # The path around it is another one each time.
+    return Perturbation(Factor.WORKING_FOLDER, (Start(elsewhere=True),), "os.path.basename(os.getcwd())")
+
+
+def _cpu(_env: Mapping[str, str]) -> Perturbation:
+    usable = sorted(os.sched_getaffinity(0))
+    if len(usable) < 2:
+        raise NotHereError("there is only one CPU to run on")
+    start = Start(prefix=(_program("taskset"), "-c", str(usable[-1])))
+    return Perturbation(Factor.CPU, (start,), "sorted(os.sched_getaffinity(0))")
+
+
+def _addresses(_env: Mapping[str, str]) -> Perturbation:
+    start = Start(prefix=(_program("setarch"), "-R"))
+    stack_end = "next(line.split()[0].split('-')[1] for line in open('/proc/self/maps') if '[stack]' in line)"
+    return Perturbation(Factor.ADDRESSES, (start,), stack_end, pins=True)
+
+
+def _clock(env: Mapping[str, str]) -> Perturbation:
+    library = find_faketime(FAKETIME_FOLDERS)
+    if library is None:
+        raise NotHereError("libfaketime is not installed here")
+    preload = " ".join(filter(None, (str(library), env.get("LD_PRELOAD"))))
+    # Wall time only, and standing still: what waits on the monotonic clock must go on.
+    common = {
+        "LD_PRELOAD": preload,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+        "NO_FAKE_STAT": "1",
+    }
+    times = ("2001-02-03 04:05:06", "2033-12-31 23:59:59")
+    starts = tuple(Start(env={**common, "FAKETIME": when}) for when in times)
+    return Perturbation(Factor.CLOCK, starts, "time.strftime('%Y-%m-%d %H:%M:%S')", pins=True)
+
+
+def find_faketime(folders: Iterable[str]) -> Path | None:
+    """Return the first libfaketime below `folders`, where distributions put it."""
+    found = (path for folder in folders for name in FAKETIME_NAMES for path in sorted(Path(folder).glob(name)))
+    return next(found, None)
+
+
+def _malloc_fill(_env: Mapping[str, str]) -> Perturbation:
+    starts = (Start(env={"MALLOC_PERTURB_": "165", "GLIBC_TUNABLES": "glibc.malloc.perturb=165"}),)
+    # Fresh memory is asked for its last bytes: an allocator writes its own notes at the beginning.
+    fresh = "(malloc := ctypes.CDLL(None).malloc, setattr(malloc, 'restype', ctypes.c_void_p), malloc(4000))[2]"
+    return Perturbation(Factor.MALLOC_FILL, starts, f"ctypes.string_at({fresh} + 3000, 8).hex()")
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise NotHereError(f"'{name}' is not on PATH")
+    return found
+
+
+_MAKERS: Mapping[Factor, Callable[[Mapping[str, str]], Perturbation]] = {
+    Factor.HASH_SEED: _hash_seed,
+    Factor.TIMEZONE: _timezone,
+    Factor.LOCALE: _locale,
+    Factor.ENVIRONMENT: _environment,
+    Factor.WORKING_FOLDER: _working_folder,
+    Factor.CPU: _cpu,
+    Factor.ADDRESSES: _addresses,
+    Factor.CLOCK: _clock,
+    Factor.MALLOC_FILL: _malloc_fill,
+}

@@ -1,0 +1,146 @@
+"""Perturbed replays of small programs, each of which depends on one thing beside its input log, or on none."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaosctl.experiment.model import Replay
+from chaosctl.recording.factors import Factor
+from chaosctl.replay.canary import Sighting
+from chaosctl.replay.perturb import NotHereError, perturbation_of
+from chaosctl.replay.perturbed import Perturbing
+from chaosctl.replay.run import ReplayRun, replay_all
+from chaosctl.verify.contract import Checked, Finding, Status
+from chaosctl.verify.replay import CHECKER, ReplayParams
+from tests.fixtures.generator import MS, Truth, make
+
+pytestmark = pytest.mark.e2e
+
+# From the third tick on, what {depends} says is in its state.
+PROGRAM = """
+import ctypes, json, os, sys, time
+total = 0
+for tick, line in enumerate(open(sys.argv[1])):
+    total += int(line)
+    state = {{"total": total, "more": ({depends}) if tick >= 2 else None}}
+    said = {{"tick": tick, "digest": str(state)}}
+    print(json.dumps({{**said, "state": state}} if len(sys.argv) > 2 else said))
+"""
+ON = {
+    Factor.HASH_SEED: "hash('gold')",
+    Factor.TIMEZONE: "time.localtime(0).tm_hour",
+    Factor.ENVIRONMENT: "len(str(dict(os.environ))) > 15000",
+    Factor.WORKING_FOLDER: "os.path.basename(os.getcwd())",
+    Factor.CPU: "len(os.sched_getaffinity(0))",
+    Factor.ADDRESSES: "[line.split()[0] for line in open('/proc/self/maps') if 'stack' in line][0].split('-')[1]",
+    Factor.CLOCK: "time.gmtime().tm_year",
+}
+TRIED = (Factor.HASH_SEED, Factor.TIMEZONE, Factor.WORKING_FOLDER, Factor.CPU, Factor.CLOCK)
+ENV = {name: value for name, value in os.environ.items() if name not in ("PYTHONHASHSEED", "TZ")}
+
+
+def judged(folder: Path, depends: str, factors: Sequence[Factor], **params: Any) -> Checked:
+    """Replay the program twice, then under each factor, and judge that."""
+    program = PROGRAM.format(depends=depends)
+    replay = Replay(run=(sys.executable, "-S", "-c", program, "${input_log}"), states=("--states",))
+    recording = make(folder, Truth())
+    log, abort = recording.folder / "inputs" / "world-0.log", threading.Event()
+    log.write_text("".join(f"{n}\n" for n in range(5)))
+    events: list[tuple[int, str, dict[str, Any]]] = []
+
+    def finished(run: ReplayRun) -> None:
+        fields = asdict(run)
+        events.append((MS, "replay_finished", {"run": fields.pop("name"), **fields}))
+
+    def sighted(sighting: Sighting) -> None:
+        events.append((MS, "replay_canary", asdict(sighting)))
+
+    where = {"input_log": log, "bundle": recording.folder, "folder": folder, "env": ENV, "abort": abort}
+    replay_all(replay, runs=2, finished=finished, **where)
+    Perturbing(replay, sighted=sighted, finished=finished, **where).all(factors)
+    with (recording.folder / "events.jsonl").open("a") as file:
+        file.writelines(json.dumps({"at_ns": at, "event": name, **fields}) + "\n" for at, name, fields in events)
+    opened = type(recording).open(recording.folder)
+    return CHECKER.check(opened, ReplayParams.model_validate({"runs": 2, "perturb": tuple(factors), **params}))
+
+
+def by_name(checked: Checked) -> dict[str, Finding]:
+    return {finding.name: finding for finding in checked.findings}
+
+
+def possible(factors: Sequence[Factor]) -> tuple[Factor, ...]:
+    found = []
+    for factor in factors:
+        try:
+            perturbation_of(factor, ENV)
+        except NotHereError:
+            continue
+        found.append(factor)
+    return tuple(found)
+
+
+def test_a_program_that_depends_on_its_log_alone_is_broken_by_nothing(tmp_path: Path) -> None:
+    factors = possible(tuple(Factor))
+    found = by_name(judged(tmp_path, "0", factors))
+    assert set(found) == {"replay", *(f"replay.{factor}" for factor in factors)}
+    assert {finding.status for finding in found.values()} == {Status.PASS}
+    assert "without it" in found["replay.timezone"].why
+    assert found["replay.hash-seed"].measured.value == 2
+
+
+@pytest.mark.parametrize("factor", [Factor.TIMEZONE, Factor.WORKING_FOLDER, Factor.CPU, Factor.CLOCK])
+def test_a_program_is_broken_by_exactly_what_it_depends_on(factor: Factor, tmp_path: Path) -> None:
+    factors = possible(TRIED)
+    if factor not in factors:
+        pytest.skip(f"{factor} cannot be perturbed here")
+    checked = judged(tmp_path, ON[factor], factors)
+    found = by_name(checked)
+    assert [name for name, finding in found.items() if finding.status is Status.FAIL] == [f"replay.{factor}"]
+    assert {finding.status for finding in found.values()} == {Status.PASS, Status.FAIL}
+    assert f"broken by it: perturb-{factor}-1 parts from replay-1 at tick 2: more is " in found[f"replay.{factor}"].why
+    row = next(row for row in checked.tables["replays"] if row["run"] == f"perturb-{factor}-1")
+    assert (row["factor"], row["first_divergence"], row["diff"][0]["path"]) == (factor, 2, "more")
+
+
+@pytest.mark.parametrize("factor", [Factor.HASH_SEED, Factor.ADDRESSES])
+def test_what_parts_plain_replays_is_named_by_holding_it_still(factor: Factor, tmp_path: Path) -> None:
+    factors = possible((Factor.HASH_SEED, Factor.TIMEZONE, Factor.ADDRESSES))
+    if factor not in factors:
+        pytest.skip(f"{factor} cannot be perturbed here")
+    found = by_name(judged(tmp_path, ON[factor], factors))
+    assert [name for name, finding in found.items() if finding.status is Status.FAIL] == ["replay", f"replay.{factor}"]
+    assert "held at one value are equal" in found[f"replay.{factor}"].why
+    assert found["replay.timezone"].why == "not tested: because replays part already without it"
+
+
+def test_a_command_that_needs_its_folder_is_not_tested_elsewhere(tmp_path: Path) -> None:
+    found = by_name(judged(tmp_path, "os.stat('run.json') and 0", (Factor.WORKING_FOLDER,)))
+    assert found["replay"].status is Status.PASS
+    assert found["replay.working-folder"].status is Status.INCONCLUSIVE
+    assert "not tested: because perturb-working-folder-1: it exited with code 1" in found["replay.working-folder"].why
+
+
+def test_what_the_machine_cannot_perturb_is_not_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chaosctl.replay.perturb.FAKETIME_FOLDERS", ())
+    found = by_name(judged(tmp_path, "0", (Factor.CLOCK,)))
+    assert found["replay.clock"].status is Status.INCONCLUSIVE
+    assert found["replay.clock"].why == "not tested: because libfaketime is not installed here"
+
+
+def test_a_factor_that_was_never_tried_is_not_tested(tmp_path: Path) -> None:
+    found = by_name(judged(tmp_path, "0", (), perturb="all"))
+    assert {found[f"replay.{factor}"].status for factor in Factor} == {Status.INCONCLUSIVE}
+    assert found["replay"].status is Status.PASS
+
+
+def test_without_perturb_nothing_is_added(tmp_path: Path) -> None:
+    assert list(by_name(judged(tmp_path, "0", ()))) == ["replay"]
