@@ -46,10 +46,6 @@ class Spans:
         edges = self._edges(other)
         return _runs(edges, (self._depth(edges) > 0) & (other._depth(edges) == 0))
 
-    def __contains__(self, element: int) -> bool:
-        """Say whether the element is in one of the ranges."""
-        return bool(((self.starts <= element) & (element <= self.ends)).any())
-
     def __len__(self) -> int:
         """Return the number of elements of sorted disjoint ranges."""
         return int((self.ends - self.starts + 1).sum())
