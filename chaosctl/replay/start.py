@@ -10,19 +10,24 @@ from pathlib import Path
 @dataclass(frozen=True)
 class Start:
     """What is changed about the start of a process: variables added to its environment, words before its command
-    (a program that sets something and then becomes the command), and whether it starts in an empty folder."""
+    (a program that sets something and then becomes the command), and whether it starts in another folder."""
 
     env: Mapping[str, str] = field(default_factory=dict)
     prefix: tuple[str, ...] = ()
     elsewhere: bool = False
 
     def folder(self, usual: Path, fresh: Path) -> Path:
-        """Return the working folder: `usual`, or a new one in `fresh`. Raises OSError."""
+        """Return the working folder: `usual`, or a new one in `fresh` that holds links to all that is in `usual`.
+
+        So a command that names its files relative to its folder starts from elsewhere, too. Raises OSError.
+        """
         if not self.elsewhere:
             return usual
-        empty = fresh / "elsewhere"
-        empty.mkdir(exist_ok=True)
-        return empty
+        other = fresh / "elsewhere"
+        other.mkdir()
+        for entry in usual.absolute().iterdir():
+            (other / entry.name).symlink_to(entry)
+        return other
 
 
 PLAIN = Start()

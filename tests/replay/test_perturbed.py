@@ -122,8 +122,13 @@ def test_what_parts_plain_replays_is_named_by_holding_it_still(factor: Factor, t
     assert found["replay.timezone"].why == "not tested: because replays part already without it"
 
 
-def test_a_command_that_needs_its_folder_is_not_tested_elsewhere(tmp_path: Path) -> None:
-    found = by_name(judged(tmp_path, "os.stat('run.json') and 0", (Factor.WORKING_FOLDER,)))
+def test_a_command_finds_the_files_of_its_folder_from_elsewhere(tmp_path: Path) -> None:
+    found = by_name(judged(tmp_path, "open('run.json').read()", (Factor.WORKING_FOLDER,)))
+    assert found["replay.working-folder"].status is Status.PASS
+
+
+def test_a_command_that_does_not_work_from_elsewhere_is_not_tested(tmp_path: Path) -> None:
+    found = by_name(judged(tmp_path, f"os.listdir('../{tmp_path.name}') and 0", (Factor.WORKING_FOLDER,)))
     assert found["replay"].status is Status.PASS
     assert found["replay.working-folder"].status is Status.INCONCLUSIVE
     assert "not tested: because perturb-working-folder-1: it exited with code 1" in found["replay.working-folder"].why
