@@ -7,7 +7,21 @@ from typing import Annotated
 import typer
 
 from chaosctl import __version__
-from chaosctl.cli import doctor, faults, init, plan, report, restore, run, runs, schema, validate, verify
+from chaosctl.cli import (
+    doctor,
+    explain,
+    faults,
+    init,
+    plan,
+    replay,
+    report,
+    restore,
+    run,
+    runs,
+    schema,
+    validate,
+    verify,
+)
 
 app = typer.Typer(
     name="chaosctl",
@@ -35,6 +49,6 @@ def _root(
     pass
 
 
-for command in (run, validate, plan, faults, verify, report, runs, doctor, init, schema, restore):
+for command in (run, validate, plan, faults, verify, replay, explain, report, runs, doctor, init, schema, restore):
     name = command.__name__.rsplit(".", 1)[-1]
     app.command(name, help=command.__doc__)(command.command)

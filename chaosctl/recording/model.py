@@ -42,7 +42,7 @@ Events and their fields (a reader must accept unknown events and fields):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
 
@@ -66,11 +66,12 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One line of events.jsonl."""
+    """One line of events.jsonl. `line` is its number in the file, from 1."""
 
     at_ns: int
     event: str
     fields: Mapping[str, Any]
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ class Recording:
     def _read_events(self) -> tuple[Event, ...]:
         path = self.folder / "events.jsonl"
         lines = path.read_bytes().splitlines() if path.exists() else []
-        events = tuple(event for event in map(_event, lines) if event is not None)
+        events = tuple(event for event in map(_event, lines, count(1)) if event is not None)
         if corrupt := sum(bool(line.strip()) for line in lines) - len(events):
             self._note(f"events.jsonl: {corrupt} line(s) could not be read and were left out")
         return events
@@ -138,14 +139,14 @@ class Recording:
         return [f"{name} is cut short: the end of what it held is missing" for name in sorted(lacking)]
 
 
-def _event(raw: bytes) -> Event | None:
+def _event(raw: bytes, line: int) -> Event | None:
     try:
         said = json.loads(raw)
     except ValueError:
         return None
     if not isinstance(said, dict) or type(said.get("at_ns")) is not int or not isinstance(said.get("event"), str):
         return None
-    return Event(said.pop("at_ns"), said.pop("event"), said)
+    return Event(said.pop("at_ns"), said.pop("event"), said, line)
 
 
 def _size(path: Path) -> int:

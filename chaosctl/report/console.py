@@ -42,6 +42,13 @@ def print_summary(verdict: Verdict, console: Console, report_path: Path | None) 
     say.line(f"Exit code {verdict.exit_code}: {exit_meaning(verdict.exit_code)}.")
 
 
+def print_lines(lines: Iterable[str], console: Console) -> None:
+    """Print plain lines as they are, each on a line of its own however long, with nothing in them taken for markup."""
+    say = _Printer(console)
+    for line in lines:
+        console.print(say.text(line), soft_wrap=True)
+
+
 class _Printer:
     """Prints text that comes from recordings: markup in it stays text, control characters go, encodings are kept to."""
 

@@ -13,7 +13,20 @@ from tests.e2e.harness import HELD, TINY, Ended, Place, Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
-COMMANDS = ("run", "validate", "plan", "faults", "verify", "report", "runs", "doctor", "init", "schema", "restore")
+COMMANDS = (
+    "run",
+    "validate",
+    "plan",
+    "faults",
+    "verify",
+    "explain",
+    "report",
+    "runs",
+    "doctor",
+    "init",
+    "schema",
+    "restore",
+)
 REPORTS = ("verdict.json", "report.html", "junit.xml", "summary.md")
 HEAVY = ("pyarrow", "numpy", "docker", "requests", "locust", "gevent", "bokeh", "jinja2", "pydantic", "ruamel")
 
