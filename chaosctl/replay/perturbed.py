@@ -11,7 +11,7 @@ from chaosctl.experiment.model import Replay
 from chaosctl.recording.factors import AGAIN, PLAIN_FOR, Factor, perturbed_run
 from chaosctl.replay.canary import Sighting, send_canary
 from chaosctl.replay.perturb import NotHereError, Perturbation, perturbation_of
-from chaosctl.replay.run import ReplayRun, first_difference, replay_once
+from chaosctl.replay.run import ReplayRun, first_difference, replay_all, replay_once
 from chaosctl.replay.start import PLAIN, Start
 
 
@@ -27,6 +27,20 @@ class Perturbing:
     abort: threading.Event
     sighted: Callable[[Sighting], None]
     finished: Callable[[ReplayRun], None]
+
+    def plain_and_all(self, runs: int, factors: Sequence[Factor]) -> None:
+        """Replay `runs` times as it is, and then under each of `factors`. Raises RecordingError."""
+        replay_all(
+            self.replay,
+            runs=runs,
+            input_log=self.input_log,
+            bundle=self.bundle,
+            folder=self.folder,
+            env=self.env,
+            abort=self.abort,
+            finished=self.finished,
+        )
+        self.all(factors)
 
     def all(self, factors: Sequence[Factor]) -> None:
         """Replay under each of `factors` into `digests/perturb-<factor>-<n>.jsonl`. Raises RecordingError.

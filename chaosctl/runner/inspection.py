@@ -19,7 +19,7 @@ from chaosctl.plan.model import Plan
 from chaosctl.recording.factors import Factor
 from chaosctl.replay.canary import Sighting
 from chaosctl.replay.perturbed import Perturbing
-from chaosctl.replay.run import ReplayRun, collect, replay_all
+from chaosctl.replay.run import ReplayRun, collect
 from chaosctl.runner.children import ask_url
 from chaosctl.runner.stopping import Stop
 from chaosctl.runner.timeline import Record
@@ -74,20 +74,10 @@ class Inspection:
         self, replay: Replay, input_log: Path, folder: Path, env: Mapping[str, str], wanted: Mapping[str, Any]
     ) -> None:
         """Replay plainly, and then under each factor that the objective wants perturbed."""
-        replay_all(
-            replay,
-            runs=int(wanted["runs"]),
-            input_log=input_log,
-            bundle=self.folder,
-            folder=folder,
-            env=env,
-            abort=self.stop.event,
-            finished=self._record_replay,
-        )
         perturbing = Perturbing(
             replay, input_log, self.folder, folder, env, self.stop.event, self._record_canary, self._record_replay
         )
-        perturbing.all([Factor(name) for name in wanted.get("perturb", ())])
+        perturbing.plain_and_all(int(wanted["runs"]), [Factor(name) for name in wanted.get("perturb", ())])
 
     def _record_replay(self, run: ReplayRun) -> None:
         fields = asdict(run)

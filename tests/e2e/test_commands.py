@@ -19,6 +19,7 @@ COMMANDS = (
     "plan",
     "faults",
     "verify",
+    "replay",
     "explain",
     "report",
     "runs",

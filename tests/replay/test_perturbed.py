@@ -18,7 +18,7 @@ from chaosctl.recording.factors import Factor
 from chaosctl.replay.canary import Sighting
 from chaosctl.replay.perturb import NotHereError, perturbation_of
 from chaosctl.replay.perturbed import Perturbing
-from chaosctl.replay.run import ReplayRun, replay_all
+from chaosctl.replay.run import ReplayRun
 from chaosctl.verify.contract import Checked, Finding, Status
 from chaosctl.verify.replay import CHECKER, ReplayParams
 from tests.fixtures.generator import MS, Truth, make
@@ -65,8 +65,7 @@ def judged(folder: Path, depends: str, factors: Sequence[Factor], **params: Any)
         events.append((MS, "replay_canary", asdict(sighting)))
 
     where = {"input_log": log, "bundle": recording.folder, "folder": folder, "env": ENV, "abort": abort}
-    replay_all(replay, runs=2, finished=finished, **where)
-    Perturbing(replay, sighted=sighted, finished=finished, **where).all(factors)
+    Perturbing(replay, sighted=sighted, finished=finished, **where).plain_and_all(2, factors)
     with (recording.folder / "events.jsonl").open("a") as file:
         file.writelines(json.dumps({"at_ns": at, "event": name, **fields}) + "\n" for at, name, fields in events)
     opened = type(recording).open(recording.folder)
