@@ -127,6 +127,9 @@ class History:
         add      value is one element put into the set `key`; elements are decimal integers, unique per key
         read     value (at completion) is the whole set as ranges: "1-340,342"; "" is the empty set
         session  value: open | cut | resumed | lost | closed; key is the session's name (marks: always ok)
+        write    value is put into the register `key`, which is absent before its first write
+        get      value (at completion) is what the register holds; null: absent
+        cas      value is "old>new": the register held old and holds new; a fail if it held something else
         event    a game event's life, key is its id; value: started | settled | rolled_back (marks: always ok)
     """
 

@@ -1,0 +1,111 @@
+"""The `linearizable` objective: every answer about a register fits one order of the operations in real time.
+
+Bots `write`, `get` and `cas` registers (see the vocabulary in `recording/model.py`); each is absent at first.
+Operations of unknown outcome may take effect at any time after they were asked for, or never; failed ones never did.
+Registers are judged one by one (linearizability is local). The search can take exponentially long, so it has a budget;
+what is not decided within it is inconclusive.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, model_validator
+
+from chaosctl.clock import MonotonicClock
+from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.units import DurationNs, format_duration
+from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
+
+if TYPE_CHECKING:
+    from chaosctl.recording.reader import Recording
+    from chaosctl.verify.measure.registers import Judged, Op
+
+_SHOWN = 20
+
+
+class LinearizableParams(Params):
+    """`linearizable: true` is short for `linearizable: {}`."""
+
+    budget_ns: DurationNs = Field(5_000_000_000, alias="budget", description="The search may take so long in all")
+    states: int = Field(
+        500_000, ge=1, le=10_000_000, description="The search may look at so many states of one register"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        return {} if given is True else given
+
+
+class LinearizableChecker:
+    """One finding: how many registers gave answers that no order explains."""
+
+    kind = ObjectiveKind(
+        name="linearizable",
+        params=LinearizableParams,
+        summary="Every answer about a register fits one order of all operations on it in real time.",
+        example="linearizable: { budget: 5s }",
+        needs=frozenset({"history"}),
+        shorthand={"const": True},
+    )
+
+    def check(self, recording: Recording, params: LinearizableParams) -> Checked:
+        """Return `linearizable`; inconclusive when no register was read, or the budget did not suffice."""
+        from chaosctl.verify.measure.registers import Budget, judge_register, operations
+
+        now_ns = MonotonicClock().now_ns
+        budget = Budget(params.states, now_ns() + params.budget_ns, now_ns)
+        registers = operations(recording.history())
+        shortest_first = sorted(registers.items(), key=lambda one: (len(one[1]), one[0]))
+        judged = {key: judge_register(ops, budget) for key, ops in shortest_first}
+        seen = sum(op.f != "write" and op.done_ns is not None for ops in registers.values() for op in ops)
+        return Checked((_finding(judged, seen),))
+
+
+def _finding(judged: dict[str, Judged], seen: int) -> Finding:
+    answers = [one.answer.value for one in judged.values()]
+    wrong, unknown = answers.count("no"), answers.count("unknown")
+    status = Status.FAIL if wrong else Status.INCONCLUSIVE if unknown or not seen else Status.PASS
+    why = f"{wrong} of {len(judged)} registers gave an answer that no order of the operations explains"
+    if not seen:
+        why = "no register was read, so nothing can be said about the order"
+    if unknown:
+        why += f"; {unknown} could not be decided within the budget"
+    return Finding(
+        name="linearizable",
+        checker="linearizable",
+        status=status,
+        op="<=",
+        expected=Quantity(0, "count"),
+        measured=Quantity(wrong if seen else None, "count"),
+        uncertainty=0.0,
+        why=why,
+        evidence=tuple(line for key, one in judged.items() for line in _stretch(key, one))[:_SHOWN],
+    )
+
+
+def _stretch(key: str, judged: Judged) -> list[Evidence]:
+    """Return the first answer that does not fit, and then everything else that was going on, as evidence."""
+    if judged.stuck is None:
+        return []
+    may_be = " or ".join("absent" if value is None else value for value in judged.possible)
+    first = Evidence(
+        "history.jsonl", f"id {judged.stuck.id}", f"{_said(key, judged.stuck)}; {key} can only be {may_be}"
+    )
+    others = sorted(judged.among, key=lambda op: (op.asked_ns, op.id))
+    return [first, *(Evidence("history.jsonl", f"id {op.id}", f"meanwhile {_said(key, op)}") for op in others)]
+
+
+def _said(key: str, op: Op) -> str:
+    new = "nothing" if op.new is None else op.new
+    what = {
+        "write": f"wrote {new} to {key}",
+        "get": f"found {new} in {key}",
+        "cas": f"swapped {op.old} for {new} in {key}",
+    }
+    end = "outcome unknown" if op.done_ns is None else f"answered at {format_duration(op.done_ns)}"
+    return f"{op.bot} {what[op.f]}, asked for at {format_duration(op.asked_ns)}, {end}"
+
+
+CHECKER = LinearizableChecker()
