@@ -160,3 +160,9 @@ def test_without_its_canary_nothing_passes(tmp_path: Path) -> None:
     _, factor = perturbed(tmp_path, {**PLAIN, "perturb-clock-1": ticks()}, reached=False).findings
     assert factor.status is Status.INCONCLUSIVE
     assert factor.why == "not tested: because of the canary"
+
+
+def test_rows_stand_in_the_order_of_the_factors_after_the_plain_replays(tmp_path: Path) -> None:
+    names = ["replay-1", "replay-2", "replay-10", "perturb-hash-seed-1", "perturb-timezone-1", "perturb-cpu-1"]
+    checked = check(tmp_path, dict.fromkeys(["live", *sorted(names)], ticks()), dict.fromkeys(names, 0))
+    assert [row["run"] for row in checked.tables["replays"]] == names

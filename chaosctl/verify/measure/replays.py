@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chaosctl.recording.digests import DigestRun, Divergence, field_diff, first_divergence
-from chaosctl.recording.factors import PLAIN_FOR, factor_of
+from chaosctl.recording.factors import PLAIN_FOR, Factor, factor_of
 
 if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
@@ -61,8 +61,9 @@ def same_digests(recording: Recording, one: str, other: str) -> bool:
     return left is not None and right is not None and bool(left.lines) and first_divergence(left, right) is None
 
 
-def _place(name: str) -> tuple[int, str]:
-    return len(name), name  # replay-2 before replay-10
+def _place(name: str) -> tuple[int, int, str]:
+    factor = factor_of(name)
+    return -1 if factor is None else list(Factor).index(factor), len(name), name  # replay-2 before replay-10
 
 
 def _row(
