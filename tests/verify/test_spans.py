@@ -26,6 +26,10 @@ def test_they_count_what_plain_sets_count(one: list[tuple[int, int]], other: lis
     assert (a | b).first(100) == sorted({*plain_a, *plain_b})
     assert (a - b).first(100) == sorted({*plain_a} - {*plain_b})
     assert a.repeated().first(100) == sorted(element for element, times in plain_a.items() if times > 1)
+    assert (a | spans([])).covers(b) == ({*plain_b} <= {*plain_a})
+    assert a.and_also(b.starts, b.ends).repeated().first(100) == sorted(
+        element for element, times in (plain_a + plain_b).items() if times > 1
+    )
     assert len(a - b) == len({*plain_a} - {*plain_b})
 
 

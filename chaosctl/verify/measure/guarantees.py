@@ -17,6 +17,7 @@ from chaosctl.recording.model import History, Int64, Mark
 from chaosctl.verify.measure.sets import _adds, _lines, _match
 from chaosctl.verify.measure.spans import EMPTY, Spans
 
+_UNMERGED = 64  # ranges that may pile up before they are merged, which costs a sort
 _KEPT = 100  # missing elements that are kept by name; all are counted
 _Session = tuple[int, int]  # codes of the bot and of the key
 
@@ -121,12 +122,17 @@ def _own_adds(history: History) -> Iterator[tuple[_Session, _Known]]:
 
 def _follow(kept: Kept, history: History, session: _Session, reads: list[_Read], known: _Known) -> None:
     """Go through a session's reads in order; what is missing is taken out of what must be there, so it counts once."""
-    must, upto = EMPTY, 0
+    must, upto, merged = EMPTY, 0, 0
     for read in reads:
         until = int(np.searchsorted(known.since_ns, read.asked_ns, side="left"))
-        must |= Spans(known.starts[upto:until], known.ends[upto:until])
+        must = must.and_also(known.starts[upto:until], known.ends[upto:until])
+        if len(must.starts) > 2 * merged + _UNMERGED:
+            must |= EMPTY
+            merged = len(must.starts)
         upto = until
         kept.judged += bool(len(must.starts))
+        if read.content.covers(must):
+            continue
         missing = must - read.content
         must -= missing
         kept.count += len(missing)
