@@ -138,3 +138,15 @@ def test_the_first_thing_missing_is_what_plain_sets_miss(
         if earlier[0] == later[0] and earlier[1] + earlier[2] < later[1]
     ]
     assert (kept.count > 0) == any(gone)
+
+
+@pytest.mark.parametrize("lacking", [[], [0], [598], [300, 302]])
+def test_long_sets_with_gaps_are_followed_to_the_end(tmp_path: Path, lacking: list[int]) -> None:
+    ops: list[Op] = []
+    for n in range(300):
+        there = sorted({*range(0, 2 * n + 1, 2)} - set(lacking if n == 299 else []))
+        ops.append(("a", "add", str(2 * n), 20 * n, 20 * n + 1, OK))
+        ops.append(("a", "read", ",".join(map(str, there)), 20 * n + 2, 20 * n + 3, OK))
+    finding = check(tmp_path, read_your_writes, ops)
+    assert finding.measured.value == len(lacking)
+    assert finding.status is (Status.FAIL if lacking else Status.PASS)
