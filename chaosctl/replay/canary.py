@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chaosctl.recording.factors import Factor
 from chaosctl.replay.perturb import Perturbation
-from chaosctl.replay.start import PLAIN, Start
+from chaosctl.replay.start import PLAIN, Start, sweep
 
 WITHIN_S = 20.0
 PROGRAM = "import ctypes, locale, os, time; print({expression})"
@@ -49,17 +49,22 @@ def send_canary(perturbation: Perturbation, folder: Path, env: Mapping[str, str]
 def _ask(expression: str, start: Start, folder: Path, env: Mapping[str, str]) -> str:
     """Return what one canary prints. Raises ValueError when it fails, OSError, SubprocessError."""
     with tempfile.TemporaryDirectory(prefix="chaosctl-canary-") as fresh:
-        done = subprocess.run(
+        process = subprocess.Popen(
             # -S and -P: it starts quickly, and imports nothing that lies in the folder.
             [*start.prefix, sys.executable, "-S", "-P", "-c", PROGRAM.format(expression=expression)],
             cwd=start.folder(folder, Path(fresh)),
             env={**env, **start.env},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=WITHIN_S,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-    if done.returncode != 0:
-        words = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise ValueError("; ".join([f"it ended with code {done.returncode}", *words]))
-    return done.stdout.decode(errors="replace").strip()
+        with process:
+            try:
+                said, complaint = process.communicate(timeout=WITHIN_S)
+            finally:
+                process.kill()
+        sweep(process.pid)
+    if process.returncode != 0:
+        words = complaint.decode(errors="replace").strip().splitlines()[-1:]
+        raise ValueError("; ".join([f"it ended with code {process.returncode}", *words]))
+    return said.decode(errors="replace").strip()

@@ -24,7 +24,7 @@ from chaosctl.experiment.model import Offers, Replay
 from chaosctl.experiment.units import format_duration
 from chaosctl.recording.digests import DigestRun, first_divergence, read_digests
 from chaosctl.replay.lines import TickLines
-from chaosctl.replay.start import PLAIN, Start
+from chaosctl.replay.start import PLAIN, Start, sweep
 from chaosctl.safety.exits import signal_name
 
 MOST_BYTES = 512 * 2**20
@@ -237,6 +237,7 @@ class _Watch:
         """End what it left behind, and it."""
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        sweep(self._process.pid)
         for pipe in (self._process.stdout, self._process.stderr):
             if pipe is not None:
                 pipe.close()

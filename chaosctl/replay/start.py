@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -31,3 +34,10 @@ class Start:
 
 
 PLAIN = Start()
+
+
+def sweep(pid: int) -> None:
+    """Remove what libfaketime leaves in shared memory for a process that has ended: it does not do so itself."""
+    for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+        with suppress(OSError):
+            (SHARED_MEMORY / name).unlink()
