@@ -12,7 +12,7 @@ from chaosctl.recording.factors import Factor, factor_of, perturbed_run
 from chaosctl.replay import perturb
 from chaosctl.replay.canary import send_canary
 from chaosctl.replay.perturb import NotHereError, choose_locale, find_faketime, perturbation_of
-from chaosctl.replay.start import PLAIN, Start
+from chaosctl.replay.start import PLAIN, SHARED_MEMORY, Start, sweep
 
 ENV = {name: value for name, value in os.environ.items() if name not in ("PYTHONHASHSEED", "TZ", "LC_ALL")}
 
@@ -96,3 +96,16 @@ def test_one_cpu_cannot_be_chosen_from(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_runs_are_named_after_their_factor() -> None:
     assert {factor_of(perturbed_run(factor, n)) for factor in Factor for n in (1, "again")} == set(Factor)
     assert factor_of("replay-1") is factor_of("live") is None
+
+
+@pytest.mark.e2e
+def test_a_faked_clock_leaves_nothing_in_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        perturbation = perturbation_of(Factor.CLOCK, ENV)
+    except NotHereError as error:
+        pytest.skip(str(error))
+    swept: list[int] = []
+    monkeypatch.setattr("chaosctl.replay.canary.sweep", lambda pid: (swept.append(pid), sweep(pid)))
+    assert send_canary(perturbation, tmp_path, ENV).reached
+    assert len(swept) == 5
+    assert not [pid for pid in swept if list(SHARED_MEMORY.glob(f"*faketime_*_{pid}"))]
