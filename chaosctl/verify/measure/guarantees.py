@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chaosctl.recording.model import History, Int64, Mark
-from chaosctl.verify.measure.sets import _adds, _lines, _match
+from chaosctl.verify.measure.sets import adds_of, lines_of, places_among
 from chaosctl.verify.measure.spans import EMPTY, Spans
 
 _UNMERGED = 64  # ranges that may pile up before they are merged, which costs a sort
@@ -84,8 +84,8 @@ def read_your_writes(history: History) -> Kept:
 
 def _reads(history: History) -> dict[_Session, list[_Read]]:
     """Return each session's answered reads by when they were asked for. A read without its invoke is not counted."""
-    asked, answered = _lines(history, "read", Mark.INVOKE), _lines(history, "read", Mark.OK)
-    place = _match(history.id[answered], history.id[asked])
+    asked, answered = lines_of(history, "read", Mark.INVOKE), lines_of(history, "read", Mark.OK)
+    place = places_among(history.id[answered], history.id[asked])
     answered, asked = answered[place >= 0], asked[place[place >= 0]]
     reads: dict[_Session, list[_Read]] = {}
     for i in np.argsort(history.at_ns[asked], kind="stable").tolist():
@@ -110,7 +110,7 @@ def _seen(reads: list[_Read]) -> _Known:
 
 def _own_adds(history: History) -> Iterator[tuple[_Session, _Known]]:
     """Give what each session's acknowledged adds tell, from their acknowledgements on."""
-    adds = _adds(history)
+    adds = adds_of(history)
     rows = np.flatnonzero(adds.acked_ns >= 0)
     rows = rows[np.lexsort((adds.acked_ns[rows], adds.key[rows], adds.bot[rows]))]
     bots, keys = adds.bot[rows], adds.key[rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaosctl.recording.model import History, Mark
-from chaosctl.verify.measure.sets import _lines
+from chaosctl.verify.measure.sets import lines_of
 from chaosctl.verify.measure.spans import EMPTY, Spans
 
 _KEPT = 100  # repeated elements that are kept by name; all are counted
@@ -35,7 +35,7 @@ def repeats(history: History) -> Repeats:
     twice: dict[int, Spans] = {}
     listed: dict[int, Spans] = {}
     first: list[Repeat] = []
-    for line in _lines(history, "read", Mark.OK).tolist():
+    for line in lines_of(history, "read", Mark.OK).tolist():
         key, read = int(history.key[line]), Spans.parse(history.value[line].as_py())
         listed[key] = listed.get(key, EMPTY) | read
         known = twice.get(key, EMPTY)

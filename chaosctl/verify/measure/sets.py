@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from chaosctl.recording.model import History, Int64, Mark
 
 _KEPT = 100  # lost and extra elements that are kept by name; all are counted
-_RANGES = re.compile(r"\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
+RANGES = re.compile(r"\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
 Bools = npt.NDArray[np.bool_]
 
 
@@ -53,7 +53,7 @@ class SetsReadBack:
 
 
 @dataclass(frozen=True)
-class _Adds:
+class Adds:
     """Attempted adds as parallel columns, sorted by key and element. `acked_ns` is -1 where it was not acknowledged."""
 
     key: npt.NDArray[np.int32]
@@ -82,7 +82,7 @@ class _Read:
 
 def read_back(history: History) -> SetsReadBack:
     """Compare every key's acknowledged adds with its last read. Raises ValueError for values outside the vocabulary."""
-    adds, reads = _adds(history), _last_reads(history)
+    adds, reads = adds_of(history), _last_reads(history)
     result = SetsReadBack(acknowledged=int((adds.acked_ns >= 0).sum()), keys_read=len(reads))
     bounds = np.searchsorted(adds.key, np.arange(len(history.keys) + 1, dtype=np.int32))
     for key in range(len(history.keys)):
@@ -96,7 +96,7 @@ def read_back(history: History) -> SetsReadBack:
     return result
 
 
-def _compare(result: SetsReadBack, history: History, key: int, adds: _Adds, span: slice, read: _Read) -> None:
+def _compare(result: SetsReadBack, history: History, key: int, adds: Adds, span: slice, read: _Read) -> None:
     elements, acked_ns = adds.element[span], adds.acked_ns[span]
     there = read.has(elements)
     gone = (acked_ns >= 0) & ~there
@@ -129,13 +129,14 @@ def _outside(read: _Read, known: Int64) -> list[int]:
     return found[:_KEPT]
 
 
-def _lines(history: History, f: str, *marks: Mark) -> Int64:
+def lines_of(history: History, f: str, *marks: Mark) -> Int64:
+    """Return the indices of the lines of one kind with one of these marks, in file order."""
     if f not in history.fs:
         return np.empty(0, np.int64)
     return np.flatnonzero((history.f == history.fs.index(f)) & np.isin(history.mark, [int(mark) for mark in marks]))
 
 
-def _match(ids: Int64, among: Int64) -> Int64:
+def places_among(ids: Int64, among: Int64) -> Int64:
     """Return for each of `ids` the place of its equal in `among`, -1 where there is none."""
     order = np.argsort(among, kind="stable")
     place = np.searchsorted(among, ids, sorter=order)
@@ -144,10 +145,12 @@ def _match(ids: Int64, among: Int64) -> Int64:
     return np.where(equal, found, -1)
 
 
-def _adds(history: History) -> _Adds:
-    """An acknowledgement whose invoke is not in the recording stands for its own attempt, if it names its element."""
-    asked, acked = _lines(history, "add", Mark.INVOKE), _lines(history, "add", Mark.OK)
-    place = _match(history.id[acked], history.id[asked])
+def adds_of(history: History) -> Adds:
+    """Return every attempt to add, sorted by key and element.
+
+    An acknowledgement whose invoke is not in the recording stands for its own attempt, if it names its element."""
+    asked, acked = lines_of(history, "add", Mark.INVOKE), lines_of(history, "add", Mark.OK)
+    place = places_among(history.id[acked], history.id[asked])
     acked_ns = np.full(len(asked), -1, np.int64)
     acked_ns[place[place >= 0]] = history.at_ns[acked[place >= 0]]
     orphans = acked[place < 0]
@@ -161,13 +164,13 @@ def _adds(history: History) -> _Adds:
         raise ValueError("an add in history.jsonl has a value that is not a decimal integer") from None
     order = np.lexsort((element, history.key[lines]))
     lines = lines[order]
-    return _Adds(history.key[lines], element[order], history.id[lines], history.bot[lines], acked_ns[order])
+    return Adds(history.key[lines], element[order], history.id[lines], history.bot[lines], acked_ns[order])
 
 
 def _last_reads(history: History) -> dict[int, _Read]:
     """Return by key the answered read that was asked for last. A read without its invoke is not counted."""
-    asked, answered = _lines(history, "read", Mark.INVOKE), _lines(history, "read", Mark.OK)
-    place = _match(history.id[answered], history.id[asked])
+    asked, answered = lines_of(history, "read", Mark.INVOKE), lines_of(history, "read", Mark.OK)
+    place = places_among(history.id[answered], history.id[asked])
     answered, asked = answered[place >= 0], asked[place[place >= 0]]
     order = np.lexsort((history.at_ns[answered], history.at_ns[asked]))
     last = {int(history.key[answered[i]]): int(i) for i in order}
@@ -182,7 +185,7 @@ def _ranges(text: str | None) -> tuple[Int64, Int64]:
     """Parse "1-340,342" into sorted disjoint ranges."""
     if not text:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    if not _RANGES.fullmatch(text):
+    if not RANGES.fullmatch(text):
         raise ValueError(f"a read in history.jsonl has the value {text[:40]!r}, which is not ranges such as 1-340,342")
     pairs = sorted((int(low), int(high or low)) for low, _, high in (part.partition("-") for part in text.split(",")))
     merged: list[list[int]] = []

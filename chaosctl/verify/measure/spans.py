@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chaosctl.recording.model import Int64
-from chaosctl.verify.measure.sets import _RANGES
+from chaosctl.verify.measure.sets import RANGES
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Spans:
         """Read "1-340,342,1" as it stands, repeats kept. Raises ValueError for anything that is not such ranges."""
         if not text:
             return EMPTY
-        if not _RANGES.fullmatch(text):
+        if not RANGES.fullmatch(text):
             raise ValueError(f"a read in history.jsonl has the value {text[:40]!r}, which is not ranges like 1-340,342")
         pairs = [(int(low), int(high or low)) for low, _, high in (part.partition("-") for part in text.split(","))]
         bounds = np.array(pairs, dtype=np.int64)
