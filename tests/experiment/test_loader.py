@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -213,9 +214,13 @@ def _damage(node: Any, data: st.DataObject) -> None:
         if how == "remove":
             del node[key]
         elif how == "replace" or isinstance(node, list):
-            node[key] = data.draw(NONSENSE)
+            node[key] = _nonsense(data)
         else:
-            node[data.draw(st.sampled_from(["at", "for", "http", "from", "zzz", "", "[key]", "params"]))] = data.draw(
-                NONSENSE
-            )
+            key = data.draw(st.sampled_from(["at", "for", "http", "from", "zzz", "", "[key]", "params"]))
+            node[key] = _nonsense(data)
         return
+
+
+def _nonsense(data: st.DataObject) -> Any:
+    """A copy: the next damage may go into it, and the strategy hands out the same object again."""
+    return copy.deepcopy(data.draw(NONSENSE))

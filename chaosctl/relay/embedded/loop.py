@@ -14,7 +14,7 @@ Handler = Callable[[int], None]
 # epoll's own timeout counts whole milliseconds; the last stretch is waited for by select(), which counts microseconds
 # and costs a second call.
 _COARSE_S = 0.01
-_EVENTS_AT_ONCE = 64  # their 768 bytes are allocated anew by each call: small blocks come from a cache
+_EVENTS_AT_ONCE = 64  # more wait for the next call, so that timers are looked at in between
 _LONGEST_WAIT_S = 3600.0  # epoll refuses what does not fit its clock
 
 
