@@ -130,7 +130,15 @@ class History:
         write    value is put into the register `key`, which is absent before its first write
         get      value (at completion) is what the register holds; null: absent
         cas      value is "old>new": the register held old and holds new; a fail if it held something else
-        event    a game event's life, key is its id; value: started | settled | rolled_back (marks: always ok)
+        event    a game event's life, key is its id, each bot one part of it; value: started | settled | rolled_back,
+                 or open | absent: what the target answered a bot that asked for its end (marks: always ok)
+        version  key is a service, value the version that answers this bot from now on (marks: always ok)
+        send     value is one element put into the stream `key`; elements are decimal integers, unique per key
+        receive  value is one element of the stream `key` that reached the bot, in its order (marks: always ok)
+        remove   value is taken out of the set `key`
+        contains value (at completion) is "17=yes" or "17=no"
+        enqueue  value is put at the end of the queue `key`
+        dequeue  value (at completion) is what was taken from its front; null: it was empty
     """
 
     at_ns: Int64
