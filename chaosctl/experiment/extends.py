@@ -1,13 +1,18 @@
-"""`extends: ./common.yaml`: mappings merge deeply, lists and values replace, `null` removes what was inherited."""
+"""`extends: ./common.yaml`: mappings merge deeply, lists and values replace, `null` removes what was inherited.
+
+A path means the file that it is written in, wherever that is inherited.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from chaosctl.errors import ExperimentError
 from chaosctl.experiment.interpolate import interpolate
+from chaosctl.experiment.rebase import rebase
 from chaosctl.experiment.yaml_source import Entry, MapNode, Node, ScalarNode, parse, read_text
 
 _MAX_PARENTS = 16
@@ -46,7 +51,9 @@ def _inherit(path: Path, text: str, environ: Mapping[str, str], chain: tuple[Pat
         return root
     own = replace(root, entries={key: entry for key, entry in root.entries.items() if key != "extends"})
     parent, parent_text = _parent(path, root.entries["extends"].value, environ, chain)
-    return merge(_inherit(parent, parent_text, environ, (*chain, parent.resolve())), own)
+    inherited = _inherit(parent, parent_text, environ, (*chain, parent.resolve()))
+    way = Path(os.path.relpath(parent.parent.resolve(), path.parent.resolve())).as_posix()
+    return merge(rebase(inherited, way), own)
 
 
 def _parent(path: Path, node: Node, environ: Mapping[str, str], chain: tuple[Path, ...]) -> tuple[Path, str]:

@@ -60,3 +60,31 @@ def test_what_cannot_be_inherited(tmp_path: Path, child: str, parent: str, expec
 def test_a_long_chain_ends(tmp_path: Path) -> None:
     files = {f"f{n}": f"extends: f{n + 1}.yaml" for n in range(40)}
     assert "more than 16 files extend each other" in refused(write(tmp_path, **files))
+
+
+def test_paths_mean_the_file_that_they_are_written_in(tmp_path: Path) -> None:
+    for folder in ("base", "base/deep", "mine"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+    base = (
+        "swarm: {bots: ../bots.py:Player}\ntarget: {services: {a: {run: [x]}, b: {folder: sub}, c: {folder: /abs}}}\n"
+    )
+    write(tmp_path / "base", base=base)
+    write(tmp_path / "base" / "deep", middle="extends: ../base.yaml\ntarget: {services: {d: {folder: .}}}\n")
+    path = write(
+        tmp_path / "mine",
+        child="extends: ../base/deep/middle.yaml\ntarget: {services: {b: {folder: own}, e: {run: [y]}}}\n",
+    )
+    plain = to_plain(load_tree(path, {})[0])
+    assert plain["swarm"]["bots"] == "../bots.py:Player"
+    folders = {name: service.get("folder") for name, service in plain["target"]["services"].items()}
+    assert folders == {"a": "../base", "b": "own", "c": "/abs", "d": "../base/deep", "e": None}
+
+
+def test_what_is_no_path_is_left_to_those_who_validate(tmp_path: Path) -> None:
+    (tmp_path / "up").mkdir()
+    write(tmp_path / "up", parent="swarm: [1]\ntarget: {services: {a: 3, b: {folder: [x]}, c: {folder: '${WHERE}'}}}\n")
+    plain = to_plain(load_tree(write(tmp_path, child="extends: up/parent.yaml\n"), {})[0])
+    assert plain == {
+        "swarm": [1],
+        "target": {"services": {"a": 3, "b": {"folder": ["x"]}, "c": {"folder": "${WHERE}"}}},
+    }

@@ -1,0 +1,51 @@
+"""Paths of an inherited file mean the same from another folder: each is relative to the file it is written in."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from chaosctl.experiment.yaml_source import Entry, MapNode, Node, ScalarNode
+
+AnyNode = TypeVar("AnyNode", bound=Node)
+
+
+def rebase(root: MapNode, way: str) -> MapNode:
+    """Return an experiment's tree with its paths (`swarm.bots`, every service's `folder`) made to start elsewhere.
+
+    `way` leads from the new folder to the one that they are relative to. What is no path is left to those who validate.
+    """
+    if way == ".":
+        return root
+    with_bots = _changed(root, "swarm", lambda swarm: _changed(swarm, "bots", lambda bots: _led(bots, way)))
+    return _changed(with_bots, "target", lambda target: _changed(target, "services", lambda all: _services(all, way)))
+
+
+def _services(services: Node, way: str) -> Node:
+    if not isinstance(services, MapNode):
+        return services
+    moved = {name: replace(entry, value=_service(entry, way)) for name, entry in services.entries.items()}
+    return replace(services, entries=moved)
+
+
+def _service(entry: Entry, way: str) -> Node:
+    service = entry.value
+    if isinstance(service, MapNode) and "folder" not in service.entries:
+        here = Entry(entry.key, ScalarNode(service.mark, way, plain=False))
+        return replace(service, entries={**service.entries, "folder": here})
+    return _changed(service, "folder", lambda folder: _led(folder, way))
+
+
+def _led(node: Node, way: str) -> Node:
+    if not isinstance(node, ScalarNode) or node.text.startswith(("/", "$")):
+        return node
+    return replace(node, text=posixpath.normpath(posixpath.join(way, node.text)), plain=False)
+
+
+def _changed(node: AnyNode, key: str, change: Callable[[Node], Node]) -> AnyNode:
+    if not isinstance(node, MapNode) or key not in node.entries:
+        return node
+    entry = node.entries[key]
+    return replace(node, entries={**node.entries, key: replace(entry, value=change(entry.value))})
