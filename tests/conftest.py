@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +28,14 @@ def _docker() -> bool:
     return True
 
 
+def _faketime() -> bool:
+    return any(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+
+
+def _locale() -> bool:
+    return shutil.which("localedef") is not None and Path("/usr/share/i18n/locales/de_DE").is_file()
+
+
 # What is looked for, and the sentence that a skipped test says.
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "toxiproxy": (_toxiproxy, "no toxiproxy-server on PATH, and CHAOSCTL_TOXIPROXY names none"),
@@ -34,6 +43,8 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "redis": (lambda: shutil.which("redis-server") is not None, "no redis-server on PATH"),
     "nginx": (lambda: shutil.which("nginx") is not None, "no nginx on PATH"),
     "chromium": (lambda: shutil.which("chromium") is not None, "no chromium on PATH"),
+    "faketime": (_faketime, "libfaketime is not installed"),
+    "locale": (_locale, "no localedef with the sources of de_DE"),
 }
 _found: dict[str, bool] = {}
 
