@@ -7,6 +7,7 @@ python -m tests.matrix --soak 50
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.conftest import NEEDS
 from tests.matrix.cases import Case
 from tests.matrix.planted import CASES, descriptions
 from tests.matrix.play import Outcome, play
@@ -33,15 +35,31 @@ def main() -> int:
         return 2
     folder = asked.keep or Path(tempfile.mkdtemp(prefix="chaosctl-matrix-"))
     wanted = [case for case in CASES if not asked.names or case.name in asked.names]
-    todo = list(_soaking(wanted, asked.soak)) if asked.soak else [(case, asked.seed) for case in wanted]
+    possible = [case for case in wanted if _possible(case)]
+    todo = list(_soaking(possible, asked.soak)) if asked.soak else [(case, asked.seed) for case in possible]
     outcomes = list(_played(todo, folder, asked.jobs))
     if not asked.soak:
         _print_table(outcomes)
         if asked.page is not None and not asked.names:
             asked.page.write_text(markdown(outcomes, descriptions()))
     wrong = [one for one in outcomes if one.wrong]
-    console.print(f"{len(outcomes) - len(wrong)} of {len(outcomes)} as they should be; the runs are in {folder}")
+    skipped = len(wanted) - len(possible)
+    console.print(
+        f"{len(outcomes) - len(wrong)} of {len(outcomes)} as they should be"
+        f"{f', {skipped} not played' if skipped else ''}; the runs are in {folder}"
+    )
     return 1 if wrong else 0
+
+
+def _possible(case: Case) -> bool:
+    """Say whether this machine has what the case needs; where it is required (as in CI), it is played all the same."""
+    required = set(filter(None, os.environ.get("CHAOSCTL_REQUIRE", "").split(",")))
+    for part in case.needs:
+        here, reason = NEEDS[part]
+        if part not in required and not here():
+            console.print(f"skip  {case.name}: {reason}", highlight=False)
+            return False
+    return True
 
 
 def _soaking(cases: Iterable[Case], runs: int) -> Iterator[tuple[Case, int]]:
