@@ -107,7 +107,11 @@ class Step:
 
 
 class State:
-    """The whole world at one tick."""
+    """The whole world at one tick.
+
+    `consumed` is a chain over all inputs so far: a log in which one was dropped, swapped, repeated or altered shows in
+    the digest, even where the rest of the state comes out the same.
+    """
 
     def __init__(self, config: Config, planted: frozenset[str] = frozenset()) -> None:
         self.config = config
@@ -117,6 +121,7 @@ class State:
         self.next_match = 1
         self.queue: list[str] = []
         self.chat: list[tuple[str, str]] = []
+        self.consumed = ""
         self.players: Table[Player] = Table(Player.as_json)
         self.matches: Table[Match] = Table(asdict)
         self.outbox: Table[dict[str, Any]] = Table(dict)
@@ -128,6 +133,7 @@ class State:
         Raises ValueError for an input that no world writes (a log that was tampered with).
         """
         self.tick += 1
+        self.consumed = digest_of(self.consumed.encode() + canonical(inputs)).hex()
         self.now = Step([])
         for given in inputs:
             try:
@@ -259,12 +265,12 @@ class State:
 
     def parts(self) -> dict[str, str]:
         """Return the digests of the parts of the state."""
-        rest = canonical([asdict(self.config), self.tick, self.rng, self.next_match, self.queue, self.chat])
+        rest = [asdict(self.config), self.tick, self.rng, self.next_match, self.queue, self.chat, self.consumed]
         return {
             "players": self.players.digest(),
             "matches": self.matches.digest(),
             "outbox": self.outbox.digest(),
-            "world": digest_of(rest).hex(),
+            "world": digest_of(canonical(rest)).hex(),
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -276,6 +282,7 @@ class State:
             "next_match": self.next_match,
             "queue": list(self.queue),
             "chat": list(self.chat),
+            "consumed": self.consumed,
             "players": self.players.as_json(),
             "matches": self.matches.as_json(),
             "outbox": self.outbox.as_json(),
@@ -288,6 +295,7 @@ class State:
         state.tick, state.rng, state.next_match = kept["tick"], kept["rng"], kept["next_match"]
         state.queue = list(kept["queue"])
         state.chat = [(name, text) for name, text in kept["chat"]]
+        state.consumed = kept["consumed"]
         for name, row in kept["players"].items():
             state.players.put(name, Player.from_json(row))
         for match_id, row in kept["matches"].items():
