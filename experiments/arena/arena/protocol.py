@@ -21,7 +21,8 @@ HELP = """\
 # SEEN                   the numbers of yours that took effect: SEEN 1-340,342
 # WHERE                  WHERE x y hp score
 # GOLD                   your balance, as the ledger last confirmed it: GOLD 100
-# MATCHES                your last matches with their ends, a comma between
+# MATCHES                your last matches with their ends, a comma between: m1:settled:ann,m4:rolled_back;
+#                        the one that has not ended comes last: m7:open
 # PING                   PONG tick, from the world itself
 # QUIT                   BYE
 # Lines that begin with * come unasked: MATCH id started opponent stake, MATCH id settled winner,
@@ -120,6 +121,8 @@ def _answer(state: State, name: str, verb: str) -> str:
     if verb == "GOLD":
         return f"GOLD {player.gold}"
     ends = [f"{match_id}:{how.replace(' ', ':')}" for match_id, how in player.results]
+    if player.match:
+        ends.append(f"{player.match}:open")
     return f"MATCHES {','.join(ends) or '-'}"
 
 

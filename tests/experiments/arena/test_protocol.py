@@ -85,3 +85,15 @@ def test_help_names_every_command() -> None:
     assert all(
         f"# {verb}" in HELP for verb in ("HELLO", "MOVE", "HIT", "CHAT", "QUEUE", "SEEN", "WHERE", "PING", "QUIT")
     )
+
+
+def test_matches_are_told_with_their_ends_and_the_one_that_goes_on_as_open() -> None:
+    state = State(Config(seed=1))
+    state.step([["hello", "ann", "k"]])
+    question = parse("ann", "MATCHES").question
+    assert question is not None
+    assert question(state) == "MATCHES -"
+    state.players["ann"].results = [("m1", "settled bob"), ("m4", "rolled_back")]
+    state.players["ann"].match = "m7"
+    assert question(state) == "MATCHES m1:settled:bob,m4:rolled_back,m7:open"
+    assert "m7:open" in HELP
