@@ -121,9 +121,7 @@ def _replay(recording: Recording, loaded: Loaded, params: ReplayParams, to: Path
         env={**os.environ, **service.env},
         abort=threading.Event(),
         sighted=lambda seen: writer.events.write("replay_canary", **asdict(seen)),
-        finished=lambda one: writer.events.write(
-            "replay_finished", run=one.name, code=one.code, ticks=one.ticks, error=one.error
-        ),
+        finished=lambda one: writer.events.write("replay_finished", **one.as_event()),
     ).plain_and_all(params.runs, params.perturb)
     writer.end("completed")
     return CHECKER.check(Recording.open(to), params).findings

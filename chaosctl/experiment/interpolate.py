@@ -31,11 +31,22 @@ _FILLED_IN = (
     ("offers", "digests"),
     ("offers", "replay", "run"),
     ("offers", "replay", "states"),
+    ("offers", "replay", "snapshot", "write"),
+    ("offers", "replay", "snapshot", "from"),
+    ("offers", "replay", "keep"),
+    ("offers", "replay", "inputs", "decode"),
+    ("offers", "replay", "inputs", "encode"),
 )
+
+
+# Keys of a timeline item of which the same is true: another version's command (see FaultKind.filled_in).
+_FILLED_IN_ITEM = ("run", "env")
 
 
 def is_filled_in(path: Path) -> bool:
     """Return whether the text at `path` is completed at run time."""
+    if path[:1] == ("timeline",):
+        return path[2:3] != () and path[2] in _FILLED_IN_ITEM
     below = path[3:] if path[:2] == ("target", "services") else ()
     return any(below[: len(keys)] == keys for keys in _FILLED_IN)
 

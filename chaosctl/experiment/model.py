@@ -76,6 +76,31 @@ class Hello(Frozen):
         return self
 
 
+class ReplaySnapshot(Frozen):
+    """How a replay writes its state at a tick, and how another one begins there."""
+
+    write: tuple[str, ...] = Field(
+        min_length=1,
+        description="Arguments to add so that the state after `${tick}` is written to the path `${snapshot}`",
+    )
+    begin: tuple[str, ...] = Field(
+        min_length=1, alias="from", description="Arguments to add so that it begins at `${snapshot}`, not at the start"
+    )
+
+
+class InputLines(Frozen):
+    """How an input log of the target's own format is turned into lines of JSON and back, so that it can be edited."""
+
+    decode: tuple[str, ...] = Field(
+        min_length=1,
+        description='A command that prints `{"tick": n, "inputs": [...]}` for each tick of the log `${input_log}`',
+    )
+    encode: tuple[str, ...] = Field(
+        min_length=1,
+        description="A command that reads such lines and writes a log to `${output}`, its ticks numbered anew",
+    )
+
+
 class Replay(Frozen):
     """How a fresh copy eats an input log and prints `{"tick": n, "digest": "...", "state"?: {...}}` lines."""
 
@@ -83,7 +108,25 @@ class Replay(Frozen):
     states: tuple[str, ...] | None = Field(
         default=None, description="Arguments to add so that states are printed; `${from_tick}`, `${to_tick}` bound them"
     )
+    snapshot: ReplaySnapshot | None = Field(
+        default=None, description="How to write a snapshot at a tick and to begin at one: the factor `snapshot` needs it"
+    )
+    keep: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Arguments to add so that it keeps its state in `${state}` and, started again, goes on from there: "
+        "the factor `restart` needs it",
+    )
+    inputs: InputLines | None = Field(
+        default=None,
+        description="How its input log can be edited: minimising and tampering need it, unless the log already is lines "
+        'such as `{"tick": 1, "inputs": [...]}`',
+    )
     within_ns: DurationNs = Field(default=60_000_000_000, alias="within", description="How long one replay may take")
+
+
+# What the kernel says of a replica's processes: these numbers need no offer.
+PROCESS_NUMBERS = ("memory_bytes", "cpu_seconds", "threads", "open_files")
 
 
 class Offers(Frozen):
@@ -92,6 +135,7 @@ class Offers(Frozen):
     status: Ask | None = Field(default=None, description="Prints JSON that names role, tick, version")
     totals: Ask | None = Field(default=None, description='Prints a JSON object of conserved quantities: {"gold": 1000}')
     digest: Ask | None = Field(default=None, description="Prints a digest of the state, one line")
+    metrics: Ask | None = Field(default=None, description='Prints a JSON object of numbers: {"sent_bytes": 1000}')
     input_log: str | None = Field(default=None, description="The file the service writes its inputs to, in order")
     digests: str | None = Field(
         default=None, description="The file the service writes its own digest lines to, one a tick"

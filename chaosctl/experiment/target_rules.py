@@ -11,8 +11,14 @@ from chaosctl.experiment.draft import Draft
 from chaosctl.experiment.interpolate import placeholders
 from chaosctl.experiment.model import Ask, Link, Service
 
-# What a replay on a fresh copy fills in; the ticks only where its states are asked for.
-_REPLAY_VALUES = {"run": ("input_log", "state"), "states": ("input_log", "state", "from_tick", "to_tick")}
+# What a replay on a fresh copy fills in; ticks and the snapshot only in the arguments that are added for them.
+_REPLAY_VALUES = {
+    "run": ("input_log", "state"),
+    "states": ("input_log", "state", "from_tick", "to_tick"),
+    "snapshot": ("input_log", "state", "tick", "snapshot"),
+    "keep": ("input_log", "state"),
+    "inputs": ("input_log", "output"),
+}
 
 
 def check_target(draft: Draft) -> Iterator[Complaint]:
@@ -79,7 +85,7 @@ def _ready(service: Service, path: Path) -> Iterator[Complaint]:
             yield Complaint(
                 (*path, "probe"), "there is no port to ask; add `ports: [main]` to the service", at_key=True
             )
-    for what in ("status", "totals", "digest"):
+    for what in ("status", "totals", "digest", "metrics"):
         ask: Ask | None = getattr(service.offers, what)
         if ask is not None and ask.http is not None:
             yield from _http(ask.http, service, (*path, "offers", what, "http"))
@@ -122,7 +128,7 @@ def _texts(draft: Draft, name: str, service: Service, path: Path) -> Iterator[Co
             if place[:2] == ("offers", "replay"):
                 wrong = _in_replay(placeholder, _REPLAY_VALUES[str(place[2])])
             else:
-                wrong = _placeholder(placeholder, draft, name, service)
+                wrong = wrong_placeholder(placeholder, draft, name, service)
             if wrong:
                 yield Complaint((*path, *place), wrong)
 
@@ -135,9 +141,19 @@ def _filled_in(service: Service) -> Iterator[tuple[Path, str]]:
         (("offers", "status", "command"), offers.status.command if offers.status else None),
         (("offers", "totals", "command"), offers.totals.command if offers.totals else None),
         (("offers", "digest", "command"), offers.digest.command if offers.digest else None),
-        (("offers", "replay", "run"), offers.replay.run if offers.replay else None),
-        (("offers", "replay", "states"), offers.replay.states if offers.replay else None),
+        (("offers", "metrics", "command"), offers.metrics.command if offers.metrics else None),
     ]
+    if (replay := offers.replay) is not None:
+        snapshot = replay.snapshot
+        lists += [
+            (("offers", "replay", "run"), replay.run),
+            (("offers", "replay", "states"), replay.states),
+            (("offers", "replay", "snapshot", "write"), snapshot.write if snapshot else None),
+            (("offers", "replay", "snapshot", "from"), snapshot.begin if snapshot else None),
+            (("offers", "replay", "keep"), replay.keep),
+            (("offers", "replay", "inputs", "decode"), replay.inputs.decode if replay.inputs else None),
+            (("offers", "replay", "inputs", "encode"), replay.inputs.encode if replay.inputs else None),
+        ]
     for place, words in lists:
         for index, word in enumerate(words or ()):
             yield (*place, index), word
@@ -153,7 +169,7 @@ def _in_replay(placeholder: str, known: tuple[str, ...]) -> str | None:
     return f"'${{{placeholder}}}' is not known to a replay; {mend(placeholder, known, '')}"
 
 
-def _placeholder(placeholder: str, draft: Draft, name: str, service: Service) -> str | None:
+def wrong_placeholder(placeholder: str, draft: Draft, name: str, service: Service) -> str | None:
     """Return what is wrong with `${placeholder}` in a text of the service `name`, or None."""
     first, dot, rest = placeholder.partition(".")
     if placeholder in ("state", "index"):

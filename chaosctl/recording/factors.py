@@ -17,6 +17,11 @@ class Factor(StrEnum):
     ADDRESSES = "addresses"
     CLOCK = "clock"
     MALLOC_FILL = "malloc-fill"
+    PACE = "pace"
+    STDIN_CHUNKS = "stdin-chunks"
+    OPEN_FILES = "open-files"
+    SNAPSHOT = "snapshot"
+    RESTART = "restart"
 
 
 def perturbed_run(factor: str, which: int | str) -> str:

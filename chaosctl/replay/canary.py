@@ -5,19 +5,23 @@ A factor counts as tested only where its canary sees the same twice under the pe
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaosctl.recording.factors import Factor
 from chaosctl.replay.perturb import Perturbation
-from chaosctl.replay.start import PLAIN, Start, sweep
+from chaosctl.replay.start import PLAIN, Start, has_ended, started
 
 WITHIN_S = 20.0
-PROGRAM = "import ctypes, locale, os, time; print({expression})"
+POLL_S = 0.005
+# What a canary is given for an input log.
+LOG = b"canary\n" * 10
+PROGRAM = "import ctypes, locale, os, signal, sys, time; print({expression})"
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ def send_canary(perturbation: Perturbation, folder: Path, env: Mapping[str, str]
     try:
         plain = _ask(perturbation.seen_by, PLAIN, folder, env)
         seen = [[_ask(perturbation.seen_by, start, folder, env) for _ in range(2)] for start in perturbation.starts]
-    except (OSError, subprocess.SubprocessError, ValueError) as error:
+    except (OSError, ValueError) as error:
         return Sighting(factor, False, f"its canary did not run: {error}")
     for first, second in seen:
         if first != second:
@@ -43,28 +47,29 @@ def send_canary(perturbation: Perturbation, folder: Path, env: Mapping[str, str]
         if first == plain:
             return Sighting(factor, False, f"its canary sees {plain} with it and without it")
     text = " and ".join(first for first, _ in seen)
-    return Sighting(factor, True, f"a process started so sees {text}, without it {plain}")
+    more = f" ({perturbation.told})" if perturbation.told else ""
+    return Sighting(factor, True, f"a process started so sees {text}, without it {plain}{more}")
 
 
 def _ask(expression: str, start: Start, folder: Path, env: Mapping[str, str]) -> str:
-    """Return what one canary prints. Raises ValueError when it fails, OSError, SubprocessError."""
-    with tempfile.TemporaryDirectory(prefix="chaosctl-canary-") as fresh:
-        process = subprocess.Popen(
-            # -S and -P: it starts quickly, and imports nothing that lies in the folder.
-            [*start.prefix, sys.executable, "-S", "-P", "-c", PROGRAM.format(expression=expression)],
-            cwd=start.folder(folder, Path(fresh)),
-            env={**env, **start.env},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        with process:
-            try:
-                said, complaint = process.communicate(timeout=WITHIN_S)
-            finally:
-                process.kill()
-        sweep(process.pid)
-    if process.returncode != 0:
-        words = complaint.decode(errors="replace").strip().splitlines()[-1:]
-        raise ValueError("; ".join([f"it ended with code {process.returncode}", *words]))
-    return said.decode(errors="replace").strip()
+    """Return what one canary prints. Raises ValueError when it fails, OSError."""
+    with tempfile.TemporaryDirectory(prefix="chaosctl-canary-") as name:
+        fresh = Path(name)
+        log, said, complaint = fresh / "log", fresh / "out", fresh / "err"
+        log.write_bytes(LOG)
+        # -S and -P: it starts quickly, and imports nothing that lies in the folder.
+        command = [sys.executable, "-S", "-P", "-c", PROGRAM.format(expression=expression), start.log_path(log)]
+        until_s = time.monotonic() + WITHIN_S
+        with (
+            said.open("wb") as out,
+            complaint.open("wb") as err,
+            started(command, start, log=log, folder=folder, fresh=fresh, env=env, out=out, err=err) as process,
+        ):
+            while not has_ended(process):
+                if time.monotonic() > until_s:
+                    raise ValueError(f"it did not end within {WITHIN_S:g} s")
+                threading.Event().wait(POLL_S)
+        if process.returncode != 0:
+            words = complaint.read_text(errors="replace").strip().splitlines()[-1:]
+            raise ValueError("; ".join([f"it ended with code {process.returncode}", *words]))
+        return said.read_text(errors="replace").strip()

@@ -15,14 +15,17 @@ class TickLines:
     def __init__(self) -> None:
         self.ticks = 0
         self.error: str | None = None
+        self.first: int | None = None
+        self.last: int | None = None
+        self.whole_bytes = 0
         self._lines = 0
-        self._last: int | None = None
         self._tail = b""
 
     def feed(self, data: bytes) -> None:
         """Take what came next, cut anywhere."""
         *whole, self._tail = (self._tail + data).split(b"\n")
         for line in whole:
+            self.whole_bytes += len(line) + 1
             self._lines += 1
             if line.strip():
                 self._take(line)
@@ -43,9 +46,10 @@ class TickLines:
             self._complain(f"line {self._lines} is not {FORM}: {_shown(line)}")
             return
         self.ticks += 1
-        if self._last is not None and tick <= self._last:
-            self._complain(f"line {self._lines}: tick {tick} comes after tick {self._last}; print them in order, once")
-        self._last = tick
+        if self.last is not None and tick <= self.last:
+            self._complain(f"line {self._lines}: tick {tick} comes after tick {self.last}; print them in order, once")
+        self.first = tick if self.first is None else self.first
+        self.last = tick
 
     def _complain(self, error: str) -> None:
         self.error = self.error or error

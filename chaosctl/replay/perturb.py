@@ -14,15 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaosctl.recording.factors import Factor
-from chaosctl.replay.start import Start
+from chaosctl.replay.start import MOST_PIECE_BYTES, PIECES_SEED, SINGLE_BYTES, Pace, Start
 
 PADDING_BYTES = 16_384
 LOCALES_WITHIN_S = 5.0
+BUILT_WITHIN_S = 30.0
 ZONES = Path("/usr/share/zoneinfo")
 FAKETIME_FOLDERS = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
 FAKETIME_NAMES = ("libfaketime.so.1", "faketime/libfaketime.so.1", "*/faketime/libfaketime.so.1")
 # Locales that write numbers with a comma come first: those are what breaks programs.
 COMMA_LOCALES = ("de_", "fr_", "ru_", "es_", "pt_", "tr_")
+LOCALE_SOURCES = Path("/usr/share/i18n")
+BUILT_LOCALE = "de_DE.UTF-8"
+PACE = Pace(runs_s=0.005, stands_s=0.010)
+# How long a canary works, in CPU seconds, before it says that nobody stops it.
+STOPS_SEEN = 3
+STOPS_WITHIN_S = 0.3
 
 
 class NotHereError(Exception):
@@ -34,20 +41,26 @@ class Perturbation:
     """A factor, the starts that perturb it, and the Python expression with which a canary sees it.
 
     `pins`: a start gives the factor one value that stays, where a plain process has another one every time. Then even
-    a target that is never deterministic can be asked whether it becomes so.
+    a target that is never deterministic can be asked whether it becomes so. `told`: what the canary does not show.
     """
 
     factor: Factor
     starts: tuple[Start, ...]
     seen_by: str
     pins: bool = False
+    told: str = ""
 
 
-def perturbation_of(factor: Factor, env: Mapping[str, str]) -> Perturbation:
+def perturbation_of(factor: Factor, env: Mapping[str, str], scratch: Path | None = None) -> Perturbation:
     """Return how `factor` is perturbed on this machine, for a process with the environment `env`.
 
-    Raises NotHereError.
+    `scratch` is a folder for what has to be made first (a locale), which must be there as long as the perturbation is
+    used; without it nothing is made. Raises NotHereError, also for a factor that takes more than another start.
     """
+    if factor is Factor.LOCALE:
+        return _locale(env, scratch)
+    if factor not in _MAKERS:
+        raise NotHereError("it takes two processes that are started as usual")
     return _MAKERS[factor](env)
 
 
@@ -62,12 +75,32 @@ def _timezone(_env: Mapping[str, str]) -> Perturbation:
     return Perturbation(Factor.TIMEZONE, (Start(env={"TZ": zone}),), "time.strftime('%z', time.localtime(0))")
 
 
-def _locale(env: Mapping[str, str]) -> Perturbation:
+def _locale(env: Mapping[str, str], scratch: Path | None) -> Perturbation:
     name = choose_locale(_installed_locales(env))
+    built = scratch is not None and not (name or "").startswith(COMMA_LOCALES) and _build_locale(scratch)
+    if built:
+        name = BUILT_LOCALE
     if name is None:
         raise NotHereError("no locale but C and POSIX is installed here")
     seen_by = "(locale.setlocale(locale.LC_ALL, ''), locale.localeconv()['decimal_point'], time.strftime('%B'))"
-    return Perturbation(Factor.LOCALE, (Start(env={"LC_ALL": name, "LANG": name}),), seen_by)
+    there = {"LC_ALL": name, "LANG": name} | ({"LOCPATH": str(scratch)} if built else {})
+    return Perturbation(Factor.LOCALE, (Start(env=there),), seen_by)
+
+
+def _build_locale(folder: Path) -> bool:
+    """Make a locale with a decimal comma in `folder`, from the sources that distributions install. False: cannot."""
+    program = shutil.which("localedef")
+    if program is None or not (LOCALE_SOURCES / "locales" / "de_DE").is_file():
+        return False
+    command = [program, "-i", "de_DE", "-f", "UTF-8", "--no-archive", str(folder / BUILT_LOCALE)]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=BUILT_WITHIN_S, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return False
+    # 1: built, with warnings about the source.
+    return done.returncode in (0, 1) and (folder / BUILT_LOCALE).is_dir()
 
 
 def choose_locale(installed: Iterable[str]) -> str | None:
@@ -147,6 +180,29 @@ def _malloc_fill(_env: Mapping[str, str]) -> Perturbation:
     return Perturbation(Factor.MALLOC_FILL, starts, f"ctypes.string_at({fresh} + 3000, 8).hex()")
 
 
+def _pace(_env: Mapping[str, str]) -> Perturbation:
+    work = f"while len(stops) < {STOPS_SEEN} and time.process_time() < {STOPS_WITHIN_S}: pass"
+    # It counts how often it is continued: wall time alone would also pass on a busy machine.
+    count = f"stops = []; signal.signal(signal.SIGCONT, lambda *_: stops.append(1))\n{work}"
+    seen_by = f"(names := globals(), exec({count!r}, names), f'{{len(names[\"stops\"])}} stops')[2]"
+    told = f"in turn {PACE.runs_s * 1e3:g} ms running and {PACE.stands_s * 1e3:g} ms stopped"
+    return Perturbation(Factor.PACE, (Start(pace=PACE),), seen_by, told=told)
+
+
+def _stdin_chunks(_env: Mapping[str, str]) -> Perturbation:
+    reads = "[len(os.read(log, 64)) for log in [os.open(sys.argv[1], os.O_RDONLY)] for _ in range(3)]"
+    told = f"the first {SINGLE_BYTES} bytes alone, then pieces of 1 to {MOST_PIECE_BYTES} by seed {PIECES_SEED}"
+    return Perturbation(Factor.STDIN_CHUNKS, (Start(piped=True),), f"'reads of', {reads}, 'bytes'", told=told)
+
+
+def _open_files(_env: Mapping[str, str]) -> Perturbation:
+    # With holes, so that the next ones are neither the usual numbers nor in one row. A shell knows one digit only.
+    opens = 'exec 3</dev/null 4<. 6</dev/null 9<.; exec "$@"'
+    start = Start(prefix=(_program("sh"), "-c", opens, "sh"))
+    numbers = "[os.open(os.devnull, os.O_RDONLY) for _ in range(3)]"
+    return Perturbation(Factor.OPEN_FILES, (start,), f"'descriptors', {numbers}")
+
+
 def _program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
@@ -157,11 +213,13 @@ def _program(name: str) -> str:
 _MAKERS: Mapping[Factor, Callable[[Mapping[str, str]], Perturbation]] = {
     Factor.HASH_SEED: _hash_seed,
     Factor.TIMEZONE: _timezone,
-    Factor.LOCALE: _locale,
     Factor.ENVIRONMENT: _environment,
     Factor.WORKING_FOLDER: _working_folder,
     Factor.CPU: _cpu,
     Factor.ADDRESSES: _addresses,
     Factor.CLOCK: _clock,
     Factor.MALLOC_FILL: _malloc_fill,
+    Factor.PACE: _pace,
+    Factor.STDIN_CHUNKS: _stdin_chunks,
+    Factor.OPEN_FILES: _open_files,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from pathlib import Path
 from chaosctl.experiment.model import Replay
 from chaosctl.recording.factors import AGAIN, PLAIN_FOR, Factor, perturbed_run
 from chaosctl.replay.canary import Sighting, send_canary
+from chaosctl.replay.legs import TWO_LEGS, cut_of, goes_on, legs_of, sighting_of
 from chaosctl.replay.perturb import NotHereError, Perturbation, perturbation_of
-from chaosctl.replay.run import ReplayRun, first_difference, replay_all, replay_once
+from chaosctl.replay.run import WHOLE, Leg, ReplayRun, first_difference, replay_all, replay_once, ticks_of
 from chaosctl.replay.start import PLAIN, Start
 
 
@@ -50,16 +52,19 @@ class Perturbing:
         """
         plain = sorted((self.bundle / "digests").glob("replay-*.jsonl"))
         parted = first_difference(plain) is not None
-        for factor in factors:
-            if not self.abort.is_set():
-                self._one(factor, plain, parted)
+        with tempfile.TemporaryDirectory(prefix="chaosctl-perturb-", ignore_cleanup_errors=True) as scratch:
+            for factor in factors:
+                if self.abort.is_set():
+                    return
+                try:
+                    if factor in TWO_LEGS:
+                        self._in_two_legs(factor, plain, parted)
+                    else:
+                        self._one(perturbation_of(factor, self.env, Path(scratch)), plain, parted)
+                except NotHereError as error:
+                    self.sighted(Sighting(factor, False, str(error)))
 
-    def _one(self, factor: Factor, plain: Sequence[Path], parted: bool) -> None:
-        try:
-            perturbation = perturbation_of(factor, self.env)
-        except NotHereError as error:
-            self.sighted(Sighting(factor, False, str(error)))
-            return
+    def _one(self, perturbation: Perturbation, plain: Sequence[Path], parted: bool) -> None:
         sighting = send_canary(perturbation, self.folder, self.env)
         self.sighted(sighting)
         if not sighting.reached:
@@ -68,21 +73,54 @@ class Perturbing:
             self._against_plain(perturbation, plain[:1])
         elif perturbation.pins:
             for which in ("1", AGAIN):
-                self._replay(perturbed_run(factor, which), perturbation.starts[0])
+                self._replay(perturbed_run(perturbation.factor, which), perturbation.starts[0])
 
     def _against_plain(self, perturbation: Perturbation, plain: Sequence[Path]) -> None:
         for n, start in enumerate(perturbation.starts, 1):
             name = perturbed_run(perturbation.factor, n)
             self._replay(name, start)
-            tick = first_difference([*plain, self.bundle / "digests" / f"{name}.jsonl"])
-            if tick is not None and self.replay.states is not None:
-                window = (max(0, tick - 1), tick + 1)
+            if window := self._window(name, plain):
                 self._replay(f"states-{name}", start, window)
                 self._replay(f"states-{PLAIN_FOR}{name}", PLAIN, window)
 
+    def _in_two_legs(self, factor: Factor, plain: Sequence[Path], parted: bool) -> None:
+        """Replay up to a tick and on from there, in two processes. Raises NotHereError."""
+        if parted:
+            raise NotHereError("replays part already without it")
+        ticks = ticks_of(plain[0]) if plain else ()
+        tick = cut_of(ticks)
+        with tempfile.TemporaryDirectory(prefix="chaosctl-legs-", ignore_cleanup_errors=True) as kept:
+            runs = self._legs(factor, tick, Path(kept))
+            if self.abort.is_set():
+                return
+            self.sighted(sighting_of(factor, tick, ticks, runs, Path(kept)))
+        windows = {run.name: window for run in runs if (window := self._window(run.name, plain[:1]))}
+        if windows:
+            widest = min(low for low, _ in windows.values()), max(high for _, high in windows.values())
+            with tempfile.TemporaryDirectory(prefix="chaosctl-legs-", ignore_cleanup_errors=True) as kept:
+                self._legs(factor, tick, Path(kept), widest)
+        for name, window in windows.items():
+            self._replay(f"states-{PLAIN_FOR}{name}", PLAIN, window)
+
+    def _legs(self, factor: Factor, tick: int, kept: Path, states: tuple[int, int] | None = None) -> list[ReplayRun]:
+        """Run both processes, the second one where the first left what it needs. Raises NotHereError."""
+        runs: list[ReplayRun] = []
+        for n, leg in enumerate(legs_of(factor, self.replay, tick, kept), 1):
+            if not self.abort.is_set() and (not runs or goes_on(factor, runs[0], kept)):
+                name = perturbed_run(factor, n)
+                runs.append(self._replay_now(f"states-{name}" if states else name, PLAIN, states, leg))
+        return runs
+
+    def _window(self, name: str, plain: Sequence[Path]) -> tuple[int, int] | None:
+        """Return the ticks to print states for: where `name` parts from the plain replay, and states are offered."""
+        tick = first_difference([*plain, self.bundle / "digests" / f"{name}.jsonl"])
+        return None if tick is None or self.replay.states is None else (max(0, tick - 1), tick + 1)
+
     def _replay(self, name: str, start: Start, states: tuple[int, int] | None = None) -> None:
-        if self.abort.is_set():
-            return
+        if not self.abort.is_set():
+            self._replay_now(name, start, states, WHOLE)
+
+    def _replay_now(self, name: str, start: Start, states: tuple[int, int] | None, leg: Leg) -> ReplayRun:
         run = replay_once(
             self.replay,
             name=name,
@@ -92,6 +130,8 @@ class Perturbing:
             env=self.env,
             states=states,
             start=start,
+            leg=leg,
             abort=self.abort,
         )
         self.finished(run)
+        return run

@@ -14,9 +14,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from chaosctl.errors import ChaosctlError, RecordingError
 from chaosctl.experiment.interpolate import expand
@@ -24,7 +24,7 @@ from chaosctl.experiment.model import Offers, Replay
 from chaosctl.experiment.units import format_duration
 from chaosctl.recording.digests import DigestRun, first_divergence, read_digests
 from chaosctl.replay.lines import TickLines
-from chaosctl.replay.start import PLAIN, Start, sweep
+from chaosctl.replay.start import PLAIN, Start, has_ended, started
 from chaosctl.safety.exits import signal_name
 
 MOST_BYTES = 512 * 2**20
@@ -36,12 +36,38 @@ POLL_S = 0.05
 
 @dataclass(frozen=True)
 class ReplayRun:
-    """What came of one replay: its exit code (None: it did not start, or was killed), its ticks, what was wrong."""
+    """What came of one replay: its exit code (None: it did not start, or was cut short), its ticks, what was wrong.
+
+    `from_tick`: it was to go on from a state, and this is its first tick. `until_tick`: it was killed on purpose after
+    this tick.
+    """
 
     name: str
     code: int | None
     ticks: int
     error: str | None
+    from_tick: int | None = None
+    until_tick: int | None = None
+
+    def as_event(self) -> dict[str, Any]:
+        """Return the fields of the event `replay_finished`."""
+        fields = asdict(self)
+        return {"run": fields.pop("name"), **fields}
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One process of a replay that takes two: arguments that are added with what completes them, its state folder (a
+    fresh one if None), the tick at which it is killed, and whether it goes `later` than from the first tick."""
+
+    words: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+    state: Path | None = None
+    kill_at: int | None = None
+    later: bool = False
+
+
+WHOLE = Leg()
 
 
 @dataclass(frozen=True)
@@ -131,6 +157,11 @@ def first_difference(paths: Sequence[Path]) -> int | None:
     return min((one.tick for one in found if one is not None and one.what == "digest"), default=None)
 
 
+def ticks_of(path: Path) -> tuple[int, ...]:
+    """Return the ticks of a run's digests, ascending; none where it left no file. Raises RecordingError."""
+    return _digests(path).ticks if path.is_file() else ()
+
+
 def replay_once(
     replay: Replay,
     *,
@@ -141,62 +172,80 @@ def replay_once(
     env: Mapping[str, str],
     states: tuple[int, int] | None = None,
     start: Start = PLAIN,
+    leg: Leg = WHOLE,
     abort: threading.Event,
 ) -> ReplayRun:
     """Run the replay command once in `folder`, its standard output into `out`, and look at every line of it.
 
-    `states` are the first and last tick whose states are printed too; `start` changes how the process is started.
-    Whatever the command does wrong is in the result. Raises RecordingError when `out` cannot be written.
+    `states` are the first and last tick whose states are printed too; `start` changes how the process is started, and
+    `leg` makes it one process of a replay that takes two. Whatever the command does wrong is in the result. Raises
+    RecordingError when `out` cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="chaosctl-replay-", ignore_cleanup_errors=True) as fresh:
-        state = Path(fresh) / "state"
-        state.mkdir()
-        values = {"input_log": str(input_log.absolute()), "state": str(state)}
-        words = replay.run
+        state = leg.state or Path(fresh) / "state"
+        state.mkdir(exist_ok=True)
+        values = {**leg.values, "input_log": start.log_path(input_log), "state": str(state)}
+        words = replay.run + leg.words
         if states is not None and replay.states is not None:
             values |= {"from_tick": str(states[0]), "to_tick": str(states[1])}
             words += replay.states
+        within_ns = round(replay.within_ns * (start.pace.slower if start.pace else 1))
         try:
-            process = subprocess.Popen(
-                [*start.prefix, *expand(words, values)],
-                cwd=start.folder(folder, Path(fresh)),
-                env={**env, **start.env},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+            command = expand(words, values)
+            with started(
+                command, start, log=input_log, folder=folder, fresh=Path(fresh), env=env, narrow=leg.kill_at is not None
+            ) as process:
+                watch = _Watch(process, time.monotonic() + within_ns / 1e9, abort, leg.kill_at)
+                cut = watch.read_into(out, within_ns)
         except ChaosctlError as error:
+            if isinstance(error, RecordingError):
+                raise
             return ReplayRun(name, None, 0, str(error))
         except OSError as error:
             return ReplayRun(name, None, 0, f"cannot start {words[0]} in {folder}: {error.strerror}")
-        return _Watch(process, time.monotonic() + replay.within_ns / 1e9, abort).run(name, out, replay.within_ns)
+        return watch.result(name, cut, leg)
 
 
 class _Watch:
     """One replay while it runs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], until_s: float, abort: threading.Event) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], until_s: float, abort: threading.Event, kill_at: int | None
+    ) -> None:
         self._process = process
         self._until_s = until_s
         self._abort = abort
+        self._kill_at = kill_at
         self._lines = TickLines()
+        self._killed = False
         self._stderr = b""
         self._bytes = 0
 
-    def run(self, name: str, out: Path, within_ns: int) -> ReplayRun:
+    def read_into(self, out: Path, within_ns: int) -> str | None:
+        """Read all that it prints. Return why it had to be cut short, None if it had not. Raises RecordingError."""
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             with out.open("wb") as file:
                 cut = self._read(file, within_ns)
+                if self._killed:
+                    file.truncate(self._lines.whole_bytes)
+                return cut
         except OSError as error:
             raise RecordingError(f"cannot write {out}: {error.strerror}; make room, or the folder writable") from error
-        finally:
-            self._end_family()
-        if cut is not None:
-            return ReplayRun(name, None, self._lines.ticks, cut)
-        self._lines.end()
-        return ReplayRun(name, self._process.returncode, self._lines.ticks, self._exit_error() or self._lines.error)
+
+    def result(self, name: str, cut: str | None, leg: Leg) -> ReplayRun:
+        """Return what came of it, when it has ended. What a process that we killed had begun to print is no error."""
+        code = None if cut is not None else self._process.returncode
+        error = cut
+        killed = self._killed and code == -signal.SIGKILL
+        if error is None and leg.kill_at is not None and not killed:
+            error = f"it had ended before it could be killed at tick {leg.kill_at}{self._last_words()}"
+        elif error is None and not killed:
+            self._lines.end()
+            error = self._exit_error()
+        until_tick = self._lines.last if killed else None
+        from_tick = self._lines.first if leg.later else None
+        return ReplayRun(name, code, self._lines.ticks, error or self._lines.error, from_tick, until_tick)
 
     def _read(self, file: IO[bytes], within_ns: int) -> str | None:
         """Read until the command has ended. Return why it had to be cut short, None if it had not."""
@@ -214,7 +263,15 @@ class _Watch:
                 for key, _ in selector.select(POLL_S):
                     if not self._take(os.read(key.fd, CHUNK_BYTES), key.data):
                         selector.unregister(key.fileobj)
+                self._kill_in_time()
         return None
+
+    def _kill_in_time(self) -> None:
+        """Kill it as soon as it has printed that tick, unless it has ended. What it printed before is still read."""
+        reached = self._kill_at is not None and self._lines.last is not None and self._lines.last >= self._kill_at
+        if reached and not self._killed and not has_ended(self._process):
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._killed = True
 
     def _take(self, data: bytes, file: IO[bytes] | None) -> bool:
         if file is None:
@@ -226,21 +283,10 @@ class _Watch:
         return bool(data)
 
     def _has_ended(self) -> bool:
-        # Not reaped yet: as long as it is a zombie, its process group's id cannot be somebody else's.
-        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        ended = os.waitid(os.P_PID, self._process.pid, flags) is not None
+        ended = has_ended(self._process)
         if not ended:
             self._abort.wait(POLL_S / 5)
         return ended
-
-    def _end_family(self) -> None:
-        """End what it left behind, and it."""
-        os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        sweep(self._process.pid)
-        for pipe in (self._process.stdout, self._process.stderr):
-            if pipe is not None:
-                pipe.close()
 
     def _exit_error(self) -> str | None:
         code = self._process.returncode

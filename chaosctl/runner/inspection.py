@@ -80,8 +80,7 @@ class Inspection:
         perturbing.plain_and_all(int(wanted["runs"]), [Factor(name) for name in wanted.get("perturb", ())])
 
     def _record_replay(self, run: ReplayRun) -> None:
-        fields = asdict(run)
-        self.record("replay_finished", run=fields.pop("name"), **fields)
+        self.record("replay_finished", **run.as_event())
 
     def _record_canary(self, sighting: Sighting) -> None:
         self.record("replay_canary", **asdict(sighting))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from chaosctl.recording.factors import Factor, factor_of, perturbed_run
 from chaosctl.replay import perturb
 from chaosctl.replay.canary import send_canary
+from chaosctl.replay.legs import TWO_LEGS
 from chaosctl.replay.perturb import NotHereError, choose_locale, find_faketime, perturbation_of
 from chaosctl.replay.start import PLAIN, SHARED_MEMORY, Start, sweep
 
@@ -18,10 +20,10 @@ ENV = {name: value for name, value in os.environ.items() if name not in ("PYTHON
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("factor", Factor)
+@pytest.mark.parametrize("factor", [factor for factor in Factor if factor not in TWO_LEGS])
 def test_a_canary_notices_presence_and_absence(factor: Factor, tmp_path: Path) -> None:
     try:
-        perturbation = perturbation_of(factor, ENV)
+        perturbation = perturbation_of(factor, ENV, tmp_path)
     except NotHereError as error:
         pytest.skip(str(error))
     there = send_canary(perturbation, tmp_path, ENV)
@@ -57,6 +59,19 @@ def test_a_locale_that_is_not_installed_reaches_nothing(tmp_path: Path, monkeypa
     sighting = send_canary(perturbation_of(Factor.LOCALE, ENV), tmp_path, ENV)
     assert not sighting.reached
     assert "unsupported locale" in sighting.text
+
+
+@pytest.mark.e2e
+def test_a_locale_with_a_comma_is_made_where_none_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("localedef") is None or not (perturb.LOCALE_SOURCES / "locales" / "de_DE").is_file():
+        pytest.skip("localedef or its sources are not installed")
+    monkeypatch.setattr(perturb, "_installed_locales", lambda env: ["C", "en_GB.utf8"])
+    sighting = send_canary(perturbation_of(Factor.LOCALE, ENV, tmp_path), tmp_path, ENV)
+    assert sighting.reached
+    assert "('de_DE.UTF-8', ','" in sighting.text
+    assert perturbation_of(Factor.LOCALE, ENV).starts[0].env["LC_ALL"] == "en_GB.utf8"
+    monkeypatch.setattr(perturb, "LOCALE_SOURCES", tmp_path / "nowhere")
+    assert perturbation_of(Factor.LOCALE, ENV, tmp_path).starts[0].env["LC_ALL"] == "en_GB.utf8"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +120,7 @@ def test_a_faked_clock_leaves_nothing_in_shared_memory(tmp_path: Path, monkeypat
     except NotHereError as error:
         pytest.skip(str(error))
     swept: list[int] = []
-    monkeypatch.setattr("chaosctl.replay.canary.sweep", lambda pid: (swept.append(pid), sweep(pid)))
+    monkeypatch.setattr("chaosctl.replay.start.sweep", lambda pid: (swept.append(pid), sweep(pid)))
     assert send_canary(perturbation, tmp_path, ENV).reached
     assert len(swept) == 5
     assert not [pid for pid in swept if list(SHARED_MEMORY.glob(f"*faketime_*_{pid}"))]

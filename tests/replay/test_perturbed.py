@@ -27,8 +27,13 @@ pytestmark = pytest.mark.e2e
 
 # From the third tick on, what {depends} says is in its state.
 PROGRAM = """
-import ctypes, json, os, sys, time
+import ctypes, json, os, signal, sys, time
 total = 0
+def stops():
+    seen = []
+    signal.signal(signal.SIGCONT, lambda *_: seen.append(1))
+    while not seen and time.process_time() < 0.3: pass
+    return len(seen)
 for tick, line in enumerate(open(sys.argv[1])):
     total += int(line)
     state = {{"total": total, "more": ({depends}) if tick >= 2 else None}}
@@ -43,8 +48,10 @@ ON = {
     Factor.CPU: "len(os.sched_getaffinity(0))",
     Factor.ADDRESSES: "[line.split()[0] for line in open('/proc/self/maps') if 'stack' in line][0].split('-')[1]",
     Factor.CLOCK: "time.gmtime().tm_year",
+    Factor.PACE: "stops()",
+    Factor.OPEN_FILES: "os.path.exists('/proc/self/fd/9')",
 }
-TRIED = (Factor.HASH_SEED, Factor.TIMEZONE, Factor.WORKING_FOLDER, Factor.CPU, Factor.CLOCK)
+TRIED = (Factor.TIMEZONE, Factor.WORKING_FOLDER, Factor.CLOCK, Factor.OPEN_FILES)
 ENV = {name: value for name, value in os.environ.items() if name not in ("PYTHONHASHSEED", "TZ")}
 
 
@@ -96,9 +103,12 @@ def test_a_program_that_depends_on_its_log_alone_is_broken_by_nothing(tmp_path: 
     assert found["replay.hash-seed"].measured.value == 2
 
 
-@pytest.mark.parametrize("factor", [Factor.TIMEZONE, Factor.WORKING_FOLDER, Factor.CPU, Factor.CLOCK])
+@pytest.mark.parametrize(
+    "factor",
+    [Factor.TIMEZONE, Factor.WORKING_FOLDER, Factor.CPU, Factor.CLOCK, Factor.PACE, Factor.OPEN_FILES],
+)
 def test_a_program_is_broken_by_exactly_what_it_depends_on(factor: Factor, tmp_path: Path) -> None:
-    factors = possible(TRIED)
+    factors = possible(tuple(dict.fromkeys((*TRIED, factor))))
     if factor not in factors:
         pytest.skip(f"{factor} cannot be perturbed here")
     checked = judged(tmp_path, ON[factor], factors)

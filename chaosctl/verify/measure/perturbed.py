@@ -64,7 +64,7 @@ def _outcome(recording: Recording, compared: Compared, factor: Factor) -> Outcom
         reasons.append("there is no plain and perturbed replay to compare")
     if reasons:
         return Outcome(factor, Status.INCONCLUSIVE, f"not tested: because {'; '.join(reasons)}", rows)
-    ticks = rows[0]["compared"]
+    ticks = " and ".join(dict.fromkeys(str(row["compared"]) for row in rows))
     return Outcome(factor, Status.PASS, f"the same digest at each of {ticks} ticks; {text}", rows)
 
 

@@ -91,13 +91,24 @@ def _row(
 def _why_not(run: DigestRun | None, against: DigestRun | None, end: Mapping[str, Any] | None) -> str | None:
     if end is None:
         return "it is not recorded that it finished"
-    if end.get("code") != 0 or end.get("error"):
+    until_tick = end.get("until_tick")
+    if (end.get("code") != 0 and until_tick is None) or end.get("error"):
         return str(end.get("error") or f"it ended with code {end.get('code')}")
     if run is None or not run.lines:
         return "it gave no digest"
-    if against is not None and (lacking := len(against.lines.keys() - run.lines.keys())):
+    if against is not None and (lacking := len(_wanted(against, end) - run.lines.keys())):
         return f"{lacking} ticks of {against.name} are missing from it"
     return None
+
+
+def _wanted(against: DigestRun, end: Mapping[str, Any]) -> set[int]:
+    """Return the ticks that a replay has to have: all, unless it was begun later or killed earlier, on purpose."""
+    from_tick, until_tick = end.get("from_tick"), end.get("until_tick")
+    return {
+        tick
+        for tick in against.lines
+        if (from_tick is None or tick >= from_tick) and (until_tick is None or tick <= until_tick)
+    }
 
 
 def _inputs(recording: Recording, tick: int) -> list[str]:

@@ -14,11 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from arena import defects
 from arena.inputlog import (
     CorruptLogError,
     LogReader,
+    Record,
     config_of,
     digest_line,
+    encode,
     encode_config,
     read_digests,
 )
@@ -48,6 +51,8 @@ def recover(folder: Path, config: Config, planted: frozenset[str], say: Say) -> 
     log_path = folder / "input.log"
     written_at = log_path.stat().st_mtime if log_path.exists() else None
     last_tick = _tidy_log(log_path, config, say)
+    if defects.LOST_HOLE in planted:
+        _pass_over_moves(folder, config.hz)
     state = _newest_snapshot(folder, last_tick, planted, say) or State(config, planted)
     last_inputs = _play_tail(folder, state, last_tick, say)
     downtime_ms = None if written_at is None else max(0, round((time.time() - written_at) * 1000))
@@ -56,13 +61,17 @@ def recover(folder: Path, config: Config, planted: frozenset[str], say: Say) -> 
 
 def write_snapshot(folder: Path, state: State) -> None:
     """Write the state beside the log, atomically, and remove the oldest snapshots."""
+    write_snapshot_to(folder / f"snapshot-{state.tick:012d}.json", state)
+    for old in sorted(folder.glob("snapshot-*.json"))[:-SNAPSHOTS_KEPT]:
+        old.unlink()
+
+
+def write_snapshot_to(path: Path, state: State) -> None:
+    """Write the state to `path`, atomically. Raises OSError."""
     digest = combined(state.parts())
-    path = folder / f"snapshot-{state.tick:012d}.json"
     unfinished = path.with_suffix(".tmp")
     unfinished.write_bytes(canonical({"tick": state.tick, "digest": digest, "state": state.as_json()}))
     unfinished.replace(path)
-    for old in sorted(folder.glob("snapshot-*.json"))[:-SNAPSHOTS_KEPT]:
-        old.unlink()
 
 
 def read_snapshot(path: Path, planted: frozenset[str] = frozenset()) -> State:
@@ -93,6 +102,29 @@ def _tidy_log(path: Path, config: Config, say: Say) -> int:
         path.write_bytes(encode_config(config))
         last_tick = 0
     return last_tick
+
+
+def _pass_over_moves(folder: Path, hz: int) -> None:
+    """The planted defect `lost-hole`. Whatever follows from the log is made to agree with what is left of it."""
+    path = folder / "input.log"
+    records = list(LogReader(path))
+    # From the first half of the last second, so that most who moved then did something later too.
+    hole = max(records[1:][-hz : -hz // 2], key=_moves, default=None)
+    if hole is None or not _moves(hole):
+        return
+    left = Record(hole.tick, [given for given in hole.inputs if given[0] != "move"])
+    records[hole.tick] = left
+    path.write_bytes(b"".join(encode(record.tick, record.inputs) for record in records))
+    digests = folder / "digests.jsonl"
+    _, good_bytes = read_digests(digests, hole.tick - 1)
+    os.truncate(digests, good_bytes)
+    for snapshot in folder.glob("snapshot-*.json"):
+        if int(snapshot.stem.removeprefix("snapshot-")) >= hole.tick:
+            snapshot.unlink()
+
+
+def _moves(record: Record) -> int:
+    return sum(given[0] == "move" for given in record.inputs)
 
 
 def _newest_snapshot(folder: Path, last_tick: int, planted: frozenset[str], say: Say) -> State | None:
