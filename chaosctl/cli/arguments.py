@@ -41,4 +41,7 @@ def find_run(folder: Path) -> Path:
     for candidate in (folder, folder / "latest"):
         if (candidate / "run.json").is_file():
             return candidate.resolve()
+    for candidate in (folder, folder / "latest"):
+        if (candidate / "trials.json").is_file() or (candidate / "trial-1" / "run.json").is_file():
+            raise UsageError(f"{folder}: holds several trials; name one of them, such as {candidate / 'trial-1'}")
     raise UsageError(f"{folder}: holds no recorded run; `chaosctl runs` lists those below {REPORTS}/")

@@ -3,6 +3,8 @@
 Brings the target up, loads it, injects the faults, heals, tears down, judges, reports.
 
 Example: chaosctl run experiments/arena/world-crash.yaml --seed 7
+
+Nine times, each with a seed of its own, and one summary: chaosctl run experiments/arena/world-crash.yaml --trials 9
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -45,6 +48,12 @@ def command(
         Path | None, typer.Option("--out", help="Write the run to exactly this folder, which must be new or empty.")
     ] = None,
     overrides: Overrides = None,
+    trials: Annotated[
+        int,
+        typer.Option(
+            "--trials", min=1, max=1000, metavar="N", help="Run it so often, each time with a seed drawn from --seed."
+        ),
+    ] = 1,
     relay: Annotated[
         RelayChoice,
         typer.Option(help="auto: a Toxiproxy given or found on PATH, otherwise the embedded relay."),
@@ -62,15 +71,35 @@ def command(
     if toxiproxy is not None:
         toxiproxy = _checked_address(toxiproxy)
     loaded = load(file, overrides)
-    plan = build_plan(loaded, seed, fault_kinds())
     run_id = new_run_id()
-    folder = out if out is not None else REPORTS / plan.experiment / run_id
-    _record(loaded, plan, folder, run_id, relay.value, toxiproxy, _view_mode(quiet, as_json), point_latest=out is None)
+    folder = out if out is not None else REPORTS / loaded.experiment.name / run_id
+    how = _How(loaded, relay.value, toxiproxy, _view_mode(quiet, as_json), folder if out is None else None)
+
+    def play(seed: int, bundle: Path, run_id: str, series: Mapping[str, Any] | None = None) -> None:
+        _record(how, build_plan(loaded, seed, fault_kinds()), bundle, run_id, series)
+
+    if trials > 1:
+        from chaosctl.cli.trials import Series, play_series
+
+        wanted = Series(loaded.experiment.name, run_id, folder, seed, trials)
+        raise typer.Exit(play_series(wanted, play, as_json=as_json, quiet=quiet))
+    play(seed, folder, run_id)
 
     from chaosctl.cli.judging import report_run, show
 
     verdict = report_run(folder, lambda verdict: show(verdict, folder, as_json=as_json, quiet=quiet))
     raise typer.Exit(verdict.exit_code)
+
+
+@dataclass(frozen=True)
+class _How:
+    """How to run, whatever the seed. `latest`: what `reports/<experiment>/latest` is to point at; None: nothing."""
+
+    loaded: Loaded
+    relay: str
+    toxiproxy: str | None
+    mode: Literal["live", "plain", "quiet"]
+    latest: Path | None
 
 
 def _checked_address(text: str) -> str:
@@ -90,17 +119,7 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _record(
-    loaded: Loaded,
-    plan: Plan,
-    folder: Path,
-    run_id: str,
-    relay: str,
-    toxiproxy: str | None,
-    mode: Literal["live", "plain", "quiet"],
-    *,
-    point_latest: bool,
-) -> None:
+def _record(how: _How, plan: Plan, folder: Path, run_id: str, series: Mapping[str, Any] | None) -> None:
     """Play the run into `folder`. How it ended is in the bundle. Raises UsageError, RecordingError."""
     from rich.console import Console
 
@@ -112,21 +131,21 @@ def _record(
     from chaosctl.runner.run import Run, RunOptions
 
     writer = RunWriter.create(folder)
-    run = identity(loaded, plan, run_id)
-    writer.start(loaded.source, plan_to_json(plan), run)
+    run = {**identity(how.loaded, plan, run_id), **({"trials": dict(series)} if series else {})}
+    writer.start(how.loaded.source, plan_to_json(plan), run)
     writer.events.write("run_started", **run)
-    if point_latest:
-        _point_latest_at(folder)
-    view = make_view(plan, Console(stderr=True, highlight=False), mode)
+    if how.latest is not None:
+        _point_latest_at(how.latest)
+    view = make_view(plan, Console(stderr=True, highlight=False), how.mode)
     view.start()
     try:
-        options = RunOptions(run_id=run_id, relay=relay, toxiproxy_url=toxiproxy)
-        how = Run(loaded, plan, faults(), options, writer, view, MonotonicClock(), os.environ).execute()
+        options = RunOptions(run_id=run_id, relay=how.relay, toxiproxy_url=how.toxiproxy)
+        end = Run(how.loaded, plan, faults(), options, writer, view, MonotonicClock(), os.environ).execute()
     finally:
         view.stop()
         writer.events.close()
-    if how.ended in ("failed", "crashed", "error"):
-        typer.echo(how.text, err=True)
+    if end.ended in ("failed", "crashed", "error"):
+        typer.echo(end.text, err=True)
 
 
 def identity(loaded: Loaded, plan: Plan, run_id: str) -> Mapping[str, Any]:

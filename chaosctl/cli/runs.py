@@ -23,14 +23,17 @@ def command(
 ) -> None:
     """Print a line a run."""
     bundles = {path.parent.resolve() for path in folder.glob("**/run.json")}
-    rows = sorted((_row(bundle) for bundle in bundles), key=lambda row: row["started"], reverse=True)[:limit]
+    series = {path.parent.resolve() for path in folder.glob("**/trials.json")}
+    rows = [_row(bundle) for bundle in bundles if bundle.parent not in series] + [_series_row(one) for one in series]
+    rows = sorted(rows, key=lambda row: row["started"], reverse=True)[:limit]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     if not rows:
         typer.echo(f"no runs below {folder}/; start one with: chaosctl run FILE")
     for row in rows:
-        typer.echo(f"{row['started'][:19]:<19}  {row['status']:<12}  {row['experiment']:<24}  {row['folder']}")
+        trials = f"  ({row['trials']})" if "trials" in row else ""
+        typer.echo(f"{row['started'][:19]:<19}  {row['status']:<12}  {row['experiment']:<24}  {row['folder']}{trials}")
 
 
 def _row(bundle: Path) -> dict[str, Any]:
@@ -42,6 +45,22 @@ def _row(bundle: Path) -> dict[str, Any]:
         "seed": run.get("seed"),
         "status": verdict.get("status", "not judged"),
         "folder": str(bundle),
+    }
+
+
+def _series_row(folder: Path) -> dict[str, Any]:
+    """Several trials are one row: theirs would crowd out everything else."""
+    summary = _read(folder / "trials.json")
+    rows = summary.get("trials")
+    statuses = [row.get("status") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    bad = [f"{statuses.count(word)} {word}" for word in ("fail", "inconclusive", "pass") if word in statuses]
+    first = _row(folder / "trial-1")
+    return {
+        **first,
+        "run_id": summary.get("trials_id", folder.name),
+        "status": summary.get("status", "not judged"),
+        "folder": str(folder),
+        "trials": f"{len(statuses)} trials: {', '.join(bad)}",
     }
 
 

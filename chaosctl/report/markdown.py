@@ -21,7 +21,7 @@ from chaosctl.verify.contract import Finding, Verdict
 
 MAX_BYTES = 1024 * 1024 - 1  # GitHub refuses a step summary of more than 1 MiB
 MAX_ROWS = 200
-_EMOJI = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
+EMOJI = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
 _CUT = "\n\n*Cut here: the rest is in report.html and verdict.json.*\n"
 
 
@@ -59,7 +59,8 @@ def cut(text: str, max_bytes: int) -> str:
     return kept[: kept.rfind("\n")] + _CUT
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a table's lines with every cell escaped, an empty line last; at most 200 rows and a word on the rest."""
     listed = list(rows)
     lines = [f"| {' | '.join(map(escape, columns))} |", f"|{' --- |' * len(columns)}"]
     lines += [f"| {' | '.join(map(escape, row))} |" for row in listed[:MAX_ROWS]]
@@ -74,7 +75,7 @@ def _objective(finding: Finding) -> tuple[str, ...]:
 
 def _lines(recording: Recording, verdict: Verdict) -> list[str]:
     lines = [
-        f"## {_EMOJI[verdict.status.value]} {escape(verdict.experiment)}: {verdict.status.value}",
+        f"## {EMOJI[verdict.status.value]} {escape(verdict.experiment)}: {verdict.status.value}",
         "",
         f"{headline(verdict)}. Exit code {verdict.exit_code}: {exit_meaning(verdict.exit_code)}.",
         "",
@@ -83,18 +84,18 @@ def _lines(recording: Recording, verdict: Verdict) -> list[str]:
         "",
         *(f"- {escape(note)}" for note in verdict.notes),
         "",
-        *_table(("", "objective", "expected", "measured", "why"), map(_objective, verdict.objectives)),
+        *table(("", "objective", "expected", "measured", "why"), map(_objective, verdict.objectives)),
     ]
     if verdict.recovery:
-        lines += ["### Recovery", "", *_table(RECOVERY_COLUMNS, recovery_rows(verdict))]
+        lines += ["### Recovery", "", *table(RECOVERY_COLUMNS, recovery_rows(verdict))]
     if verdict.rollback:
-        lines += ["### Rollback", "", *_table(*generic_table(verdict.rollback))]
+        lines += ["### Rollback", "", *table(*generic_table(verdict.rollback))]
     if verdict.replays:
-        lines += ["### Replay", "", *_table(REPLAY_COLUMNS, replay_rows(verdict))]
+        lines += ["### Replay", "", *table(REPLAY_COLUMNS, replay_rows(verdict))]
         for divergence in divergences(verdict):
             lines += _divergence(divergence)
     if verdict.faults:
-        lines += ["### Faults", "", *_table(FAULT_COLUMNS, fault_rows(verdict))]
+        lines += ["### Faults", "", *table(FAULT_COLUMNS, fault_rows(verdict))]
     return [*lines, "### Run it again", "", code(rerun_command(recording.run, verdict))]
 
 
@@ -103,4 +104,4 @@ def _divergence(divergence: Divergence) -> list[str]:
     if not divergence.fields:
         return lines
     rows = ((item.field, item.first, item.second) for item in divergence.fields)
-    return [*lines, *_table(divergence.columns, rows)]
+    return [*lines, *table(divergence.columns, rows)]

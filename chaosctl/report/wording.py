@@ -86,7 +86,12 @@ def _name_of(unit: str) -> str:
 
 def expectation(finding: Finding) -> str:
     """Return `≤ 3 s`."""
-    return f"{_OPS.get(finding.op, finding.op)} {quantity(finding.expected)}".strip()
+    return limit(finding.op, finding.expected)
+
+
+def limit(op: str, expected: Quantity) -> str:
+    """Return `≤ 3 s` for an op such as `<=`."""
+    return f"{_OPS.get(op, op)} {quantity(expected)}".strip()
 
 
 def measurement(finding: Finding) -> str:
@@ -135,11 +140,12 @@ def exit_meaning(code: int) -> str:
 def rerun_command(run: Mapping[str, Any], verdict: Verdict) -> str:
     """Return the command that runs it again with the same seed.
 
-    `run["command"]` is the argument list (or line) as given. `--out` is left out: that folder is now taken.
+    `run["command"]` is the argument list (or line) as given. `--out` is left out, since that folder is now taken, and
+    `--trials`, since this is one run of one seed.
     """
     given = run.get("command") or ("chaosctl", "run", "experiment.yaml")
     words = shlex.split(given) if isinstance(given, str) else [str(word) for word in given]
-    kept = list(_without_options(words[1:], {"--out", "-o", "--seed"}))
+    kept = list(_without_options(words[1:], {"--out", "-o", "--seed", "--trials"}))
     return shlex.join(["chaosctl", *kept, "--seed", str(verdict.seed)])
 
 
