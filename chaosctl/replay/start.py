@@ -93,8 +93,6 @@ def started(
     It works in `folder`; `fresh` is an empty folder for what the start needs. `narrow`: it is held up as soon as what
     it prints is not read. Who uses it must not reap the process: see `has_ended`. Raises OSError.
     """
-    over = threading.Event()
-    threads: list[threading.Thread] = []
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC | os.O_DIRECT) if start.piped else (None, None)
     try:
         process = subprocess.Popen(
@@ -112,13 +110,9 @@ def started(
         raise
     finally:
         _close(read_fd)
+    over = threading.Event()
+    threads = _accompany(process.pid, start, log, write_fd, over)
     try:
-        if write_fd is not None:
-            threads.append(threading.Thread(target=_feed, args=(log, write_fd, over), daemon=True))
-        if start.pace is not None:
-            threads.append(threading.Thread(target=_keep_pace, args=(process.pid, start.pace, over), daemon=True))
-        for thread in threads:
-            thread.start()
         yield process
     finally:
         over.set()
@@ -130,6 +124,20 @@ def started(
         for pipe in (process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()
+
+
+def _accompany(
+    group: int, start: Start, log: Path, fd: int | None, over: threading.Event
+) -> tuple[threading.Thread, ...]:
+    """Start what goes on beside the process until `over`: whoever feeds it its log, and whoever keeps its pace."""
+    threads: list[threading.Thread] = []
+    if fd is not None:
+        threads.append(threading.Thread(target=_feed, args=(log, fd, over), daemon=True))
+    if start.pace is not None:
+        threads.append(threading.Thread(target=_keep_pace, args=(group, start.pace, over), daemon=True))
+    for thread in threads:
+        thread.start()
+    return tuple(threads)
 
 
 def has_ended(process: subprocess.Popen[bytes]) -> bool:
