@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from chaosctl.deploy.contract import EventSink, Replica
 from chaosctl.deploy.readiness import Check, check_of
@@ -76,7 +78,9 @@ class ProcessDriver:
         for service in self._start_order:
             replicas = self._of(service)
             starts = [
-                (one, one.begin(self._command(one), self._checks(one))) for one in replicas if self._may_start(one)
+                (one, one.begin(partial(self._command, one), self._checks(one)))
+                for one in replicas
+                if self._may_start(one)
             ]
             for one, start in starts:
                 one.wait_ready(start, self._abort)
@@ -173,13 +177,15 @@ class ProcessDriver:
                 )
         return True
 
-    def _command(self, replica: ProcessReplica) -> Command:
-        values = self.values(replica.service, replica.index)
-        argv = expand(replica.definition.run, values)
-        return Command(argv, self._env(replica), self._working_folder(replica.definition))
+    def _command(
+        self, replica: ProcessReplica, version: str | None, run: Sequence[str] | None, env: Mapping[str, str]
+    ) -> Command:
+        """Return what starts a version of it (see `replica.CommandOf`)."""
+        argv = expand(run or replica.definition.run, self.values(replica.service, replica.index))
+        return Command(argv, self._env(replica, env), self._working_folder(replica.definition), version)
 
-    def _env(self, replica: ProcessReplica) -> dict[str, str]:
-        own = replica.definition.env
+    def _env(self, replica: ProcessReplica, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+        own = {**replica.definition.env, **more}
         values = expand(tuple(own.values()), self.values(replica.service, replica.index))
         return labelled({**self._environ, **dict(zip(own, values, strict=True))}, self._keeper.run_id)
 

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from chaosctl.safety.exits import Exit, ExitNotice
 from chaosctl.safety.keeper_client import Keeper, Spawned
 from chaosctl.safety.label import end_processes
 from chaosctl.safety.processes import running, send_signal, session_members
+from chaosctl.safety.standing import Standing
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _LAST_LINES = 20
+_SAID_LINES = 3
 _LAST_BYTES = 65_536
 _NOTICE_WITHIN_S = 2.0
 # A command without `ready` counts as ready when it did not end within this time: a wrong one ends at once.
@@ -32,11 +34,18 @@ _ENDING = {"SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT"}
 
 @dataclass(frozen=True)
 class Command:
-    """What starts the replica: the words, the whole environment and the folder."""
+    """What starts the replica: the words, the whole environment and the folder; the name of the version that this
+    starts, None for the one that the target declares."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
     folder: Path
+    version: str | None = None
+
+
+CommandOf = Callable[[str | None, Sequence[str] | None, Mapping[str, str]], Command]
+"""Completes the command of a version: its name, its words (None: the target's own), what is added to the environment.
+Raises ChaosctlError for a placeholder without a value."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,11 @@ class ProcessReplica:
         self._keeper = keeper
         self._sink = sink
         self._changed = threading.Condition()
-        self._command: Command | None = None
+        self._own: Command | None = None
+        self._command: Command | None = None  # what it is started with from now on
+        self._started_with: Command | None = None
+        self._ready_pid: int | None = None
+        self._command_of: CommandOf | None = None
         self._new_check: Callable[[], Check | None] = lambda: None
         self._current: Spawned | None = None
         self._starts = 0
@@ -79,9 +92,10 @@ class ProcessReplica:
 
     # -- the life of the replica, as the driver leads it
 
-    def begin(self, command: Command, new_check: Callable[[], Check | None]) -> Start:
+    def begin(self, command_of: CommandOf, new_check: Callable[[], Check | None]) -> Start:
         """Start it for the first time. `new_check` makes a readiness check for each start. Raises NotReadyError."""
-        self._command = command
+        self._command_of = command_of
+        self._own = self._command = command_of(None, None, {})
         self._new_check = new_check
         with self._changed:
             return self._start()
@@ -104,6 +118,7 @@ class ProcessReplica:
                 raise NotReadyError(self._never_ready(start.check, within_ns / 1e9))
         ready_ns = start.at_ns if start.check is None else time.monotonic_ns()
         self._was_ready = True
+        self._ready_pid = start.pid
         self._sink("service_ready", at_ns=ready_ns - self._keeper.origin_ns, service=self.service, replica=self.index)
 
     def stop(self) -> None:
@@ -138,6 +153,7 @@ class ProcessReplica:
             self._exits[notice.pid] = notice.exit
             self._current = None
             self._changed.notify_all()
+            unready = notice.pid != self._ready_pid and not expected
             self._sink(
                 "service_exited",
                 at_ns=notice.exit.at_ns - self._keeper.origin_ns,
@@ -147,6 +163,7 @@ class ProcessReplica:
                 code=notice.exit.code,
                 signal=notice.exit.signal,
                 expected=expected,
+                **({"said": self.said()} if unready else {}),
             )
 
     def restart_if_due(self) -> None:
@@ -204,6 +221,36 @@ class ProcessReplica:
             self._changed.wait_for(lambda: pid in self._exits, within_s)
             return self._exits.get(pid)
 
+    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str]) -> None:
+        """From now on it is started as this version, whatever starts it; what runs is left alone. `run` stands in
+        place of its own command, `env` is added. Raises ChaosctlError for a placeholder without a value."""
+        if self._command_of is None:
+            raise NotReadyError(f"{self.name} was never started, so no other version can take its place")
+        command = self._command_of(version, run, env)
+        with self._changed:
+            self._command = command
+
+    def use_own(self) -> None:
+        """From now on it is started as the target declares it; what runs is left alone."""
+        with self._changed:
+            self._command = self._own
+
+    def standing(self) -> Standing:
+        """Return which version is wanted, and which one was started last."""
+        with self._changed:
+            wanted, started, current = self._command, self._started_with, self._current
+            return Standing(
+                wanted=wanted.version if wanted else None,
+                version=started.version if started else None,
+                outdated=started is not wanted,
+                argv=started.argv if started else (),
+                ready=current is not None and current.pid == self._ready_pid,
+            )
+
+    def said(self) -> list[str]:
+        """Return the last lines of its output, oldest first."""
+        return last_lines(self.replica.log_path)[-_SAID_LINES:]
+
     # -- within
 
     def _clear_away(self, pid: int) -> None:
@@ -233,9 +280,13 @@ class ProcessReplica:
                 f"{self.name} cannot be started: {error}; mend `run` of service {self.service}"
             ) from error
         self._current = spawned
+        self._started_with = self._command
         self._sessions.append(spawned)
         self._starts += 1
-        self._sink("service_started", service=self.service, replica=self.index, pid=spawned.pid, start=self._starts)
+        other = {} if self._command.version is None else {"version": self._command.version}
+        self._sink(
+            "service_started", service=self.service, replica=self.index, pid=spawned.pid, start=self._starts, **other
+        )
         return Start(spawned.pid, at_ns, check)
 
     def _start_again(self) -> None:

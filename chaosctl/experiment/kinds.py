@@ -26,6 +26,8 @@ class FaultKind:
     `acts_on` says what `on:` names. `lasting` faults take `for:` and are healed; the others happen at one moment.
     Two faults of one `dimension` on one place at one time contradict each other (two latencies, two partitions).
     `example` is one timeline item in YAML flow style, as a user would write it.
+    `filled_in` are parameters whose `${...}` are completed when the deployment is up, as those of a service's `run`.
+    A fault that `follows` a kind needs one of it before, on the same place, that has no end of its own.
     """
 
     name: str
@@ -35,6 +37,8 @@ class FaultKind:
     dimension: str
     summary: str
     example: str
+    filled_in: frozenset[str] = frozenset()
+    follows: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from chaosctl.experiment.complaints import Complaint, Path, mend
 from chaosctl.experiment.draft import Draft
-from chaosctl.experiment.kinds import FaultKind, FaultKinds, ObjectiveKinds
-from chaosctl.experiment.model import Offers, TimelineItem
+from chaosctl.experiment.interpolate import placeholders
+from chaosctl.experiment.kinds import FaultKind, FaultKinds, ObjectiveKind, ObjectiveKinds
+from chaosctl.experiment.model import PROCESS_NUMBERS, Offers, TimelineItem
 from chaosctl.experiment.places import ALL, On, bots_link, parse_on
-from chaosctl.experiment.target_rules import check_target
+from chaosctl.experiment.target_rules import check_target, wrong_placeholder
 from chaosctl.experiment.units import format_duration
 
 
@@ -120,9 +122,11 @@ def _timeline(draft: Draft, faults: FaultKinds) -> Iterator[Complaint]:
         kind = faults[item.fault]
         wrong = [*_lasting(index, item, kind), *_within_load(index, item, draft), *_place(index, item, kind, draft)]
         yield from wrong
+        yield from _texts(index, item, kind, draft)
         if not any(complaint.path[-1] == "on" for complaint in wrong):
             end_ns = item.at_ns + (item.for_ns or 0)
             happenings.append(_Happening(index, item, kind, parse_on(item.on), item.at_ns, end_ns))
+    yield from _following(happenings)
     for one, other in combinations(happenings, 2):
         if one.contradicts(other):
             text = (
@@ -140,6 +144,44 @@ def _lasting(index: int, item: TimelineItem, kind: FaultKind) -> Iterator[Compla
         yield Complaint(path, f"{kind.name} happens at one moment; leave `for` out", at_key=True)
     elif item.for_ns == 0:
         yield Complaint(path, "'for' is 0, so nothing would happen; write how long it lasts, such as 4s")
+
+
+def _following(happenings: list[_Happening]) -> Iterator[Complaint]:
+    """Yield what comes after nothing that it could follow: a rollback without a deploy."""
+    for one in happenings:
+        if (kind := one.kind.follows) is None:
+            continue
+        before = [
+            other
+            for other in happenings
+            if other.kind.name == kind and other.start_ns < one.start_ns and other.on.overlaps(one.on)
+        ]
+        path: Path = ("timeline", one.index)
+        if not before:
+            text = f"there is no {kind} on '{one.item.on}' before this {one.kind.name}; add one, or leave this out"
+            yield Complaint(path, text)
+        elif (last := max(before, key=lambda other: other.start_ns)).item.for_ns is not None:
+            text = f"timeline[{last.index}] ({kind} on '{last.item.on}') ends by itself, after its `for`"
+            yield Complaint(path, f"{text}; leave out its `for`, or this {one.kind.name}")
+
+
+def _texts(index: int, item: TimelineItem, kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
+    """Yield what is wrong with the placeholders in what is completed when the deployment is up."""
+    name = item.on.partition("[")[0]
+    service = draft.services.get(name)
+    if service is None:
+        return
+    for key in sorted(kind.filled_in & item.params.keys()):
+        for place, text in _leaves(item.params[key]):
+            for placeholder in placeholders(text):
+                if wrong := wrong_placeholder(placeholder, draft, name, service):
+                    yield Complaint(("timeline", index, key, place), wrong)
+
+
+def _leaves(value: Any) -> Iterator[tuple[str | int, str]]:
+    """Yield the texts of a list or a mapping, each with its index or key."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value if isinstance(value, list) else ())
+    yield from ((place, text) for place, text in items if isinstance(text, str))
 
 
 def _within_load(index: int, item: TimelineItem, draft: Draft) -> Iterator[Complaint]:
@@ -204,6 +246,21 @@ def _objectives(draft: Draft, kinds: ObjectiveKinds) -> Iterator[Complaint]:
             wrong = _unmet(need, draft)
             if wrong:
                 yield Complaint(("objectives", name), f"nothing measures {name}: {wrong}", at_key=True)
+        if name in kinds:
+            yield from _numbers(name, kinds[name], draft)
+
+
+def _numbers(objective: str, kind: ObjectiveKind, draft: Draft) -> Iterator[Complaint]:
+    params = draft.objectives[objective]
+    for name, number in kind.numbers(params) if kind.numbers is not None and params is not None else ():
+        path: Path = ("objectives", objective, name)
+        service = draft.services.get(name)
+        if name not in draft.services:
+            yield Complaint(path, _unknown("service", name, draft.services), at_key=True)
+        elif service is not None and number not in PROCESS_NUMBERS and service.offers.metrics is None:
+            hint = f"add `offers: {{ metrics: ... }}` to the service, or use {', '.join(PROCESS_NUMBERS)}"
+            text = f"nothing measures '{number}': '{name}' offers no metrics; {hint}"
+            yield Complaint((*path, number), text, at_key=True)
 
 
 def _unmet(need: str, draft: Draft) -> str | None:

@@ -7,13 +7,14 @@ The life of a fault: `prepare` says what will undo it (the runner writes that to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.model import Hello
 from chaosctl.safety.exits import Exit
+from chaosctl.safety.standing import Standing
 from chaosctl.safety.undo import Undo
 
 Stream = Literal["upstream", "downstream"]
@@ -79,6 +80,23 @@ class ProcessControl(Protocol):
 
     def exit_of(self, pid: int, within_s: float) -> Exit | None:
         """Return how that process ended, as its parent saw it; None if it did not end in that time."""
+        ...
+
+    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str]) -> None:
+        """From now on it is started as this version, whatever starts it; what runs is left alone. `run` stands in
+        place of its own command, `env` is added. Raises ChaosctlError for a placeholder without a value."""
+        ...
+
+    def use_own(self) -> None:
+        """From now on it is started as the target declares it; what runs is left alone."""
+        ...
+
+    def standing(self) -> Standing:
+        """Return which version is wanted, and which one was started last."""
+        ...
+
+    def said(self) -> list[str]:
+        """Return the last lines of its output, oldest first."""
         ...
 
 
@@ -157,4 +175,5 @@ __all__ = [
     "ProcessControl",
     "Proof",
     "ProxyControl",
+    "Standing",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,22 @@ def remember(place: Place) -> list[dict[str, Any]]:
     ]
 
 
+def targets(before: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return what `remember` gave, for people."""
+    return tuple(f"{one['name']} ({_process_text(one['pid'])})" for one in before)
+
+
+def _process_text(pid: int | None) -> str:
+    return "down" if pid is None else f"process {pid}"
+
+
 def signal_all(place: Place, signal: str, now_ns: NowNs) -> Applied:
     """Send `signal` to every replica of the place, remembering who they were. Raises NotReadyError."""
     before = remember(place)
     called_ns = now_ns()
     for process in place.processes:
         process.signal(signal)
-    targets = tuple(f"{one['name']} (process {one['pid']})" for one in before)
-    return Applied(called_ns, now_ns(), targets, {"processes": before})
+    return Applied(called_ns, now_ns(), targets(before), {"processes": before})
 
 
 def hold_down_all(place: Place) -> None:

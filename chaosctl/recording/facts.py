@@ -73,10 +73,12 @@ def _facts(recording: Recording, fault: PlannedFault, seen: Mapping[str, Event],
     proved, heal_proved = _fields(seen, "fault_proved"), _fields(seen, "fault_heal_proved")
     failed = seen.get("fault_failed")
     called_ns, heal_returned_ns = applied.get("called_ns"), healed.get("returned_ns")
-    ready_ns = None
-    if fault.acts_on == "service" and called_ns is not None and fault.kind != "pause":
-        ready_ns = _ready_again(recording, fault.on, called_ns)
     lasting = fault.heal_ns is not None
+    # While another version is deployed its replicas are ready too: the fault is over when the first version is again.
+    struck_ns = healed.get("called_ns") if fault.kind == "deploy" and lasting else called_ns
+    ready_ns = None
+    if fault.acts_on == "service" and struck_ns is not None and fault.kind != "pause":
+        ready_ns = _ready_again(recording, fault.on, struck_ns)
     requested = seen.get("fault_requested")
     planned_ns = None if start_ns is None else start_ns + fault.inject_ns
     return FaultFacts(
@@ -90,7 +92,7 @@ def _facts(recording: Recording, fault: PlannedFault, seen: Mapping[str, Event],
         called_ns=called_ns,
         returned_ns=applied.get("returned_ns"),
         heal_called_ns=healed.get("called_ns"),
-        healed_ns=heal_returned_ns if lasting and ready_ns is None else ready_ns,
+        healed_ns=heal_returned_ns if lasting and ready_ns is None and fault.kind != "deploy" else ready_ns,
         targets=tuple(applied.get("targets", ())),
         proved=proved.get("proved"),
         proof=str(proved.get("proof", "")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from chaosctl.safety.undo import Undo, play
 # How far ahead of its moment a fault is made ready; an fsync on a busy disk takes tens of milliseconds.
 AHEAD_NS = 1_000_000_000
 PROVING_THREADS = 8
-# A proof has 2 s (the fault contract); what has not ended by then is given up.
+# A proof has 2 s (the fault contract), or what it waits for; what has not ended by then is given up.
 PROOF_BOUND_S = 5.0
 
 
@@ -97,8 +97,7 @@ class Timeline:
         for future in self._ready.values():
             if future.exception() is None:
                 self._stage.journal.done(future.result().journal_seq)
-        for proof in self._proofs.values():
-            proof.exception(timeout=PROOF_BOUND_S)
+        wait(self._proofs.values(), PROOF_BOUND_S)
         self._proving.shutdown(wait=False, cancel_futures=True)
 
     def _do(self, step: Step, due_ns: int) -> None:

@@ -33,6 +33,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("slow_close", {"delay": "0ms"}, "write at least 1ms"),
     ("restart", {"grace": "5m"}, "write at most 1m"),
     ("kill", {"signal": "TERM"}, "unknown key 'signal'"),
+    ("deploy", {}, "give run: [...] or env: {...}"),
+    ("deploy", {"run": []}, "write at least 1"),
+    ("deploy", {"rnu": ["x"]}, "did you mean 'run'?"),
+    ("deploy", {"env": {"A": "1"}, "version": True}, "is not text"),
+    ("rollback", {"version": "2"}, "unknown key 'version'"),
 ]
 
 

@@ -1,0 +1,154 @@
+"""What `deploy` and `rollback` share: each replica gives way to the version that is wanted now, and is looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shlex
+import threading
+import time
+from pathlib import Path
+
+from pydantic import Field
+
+from chaosctl.errors import NotReadyError
+from chaosctl.experiment.kinds import Params
+from chaosctl.experiment.units import DurationNs
+from chaosctl.faults import processes
+from chaosctl.faults.contract import Place, ProcessControl, Proof, Standing
+
+# After SIGKILL only the kernel is at work.
+KILLED_WITHIN_S = 2.0
+# A new process is looked at for so long until it is ready. What is not by then is no less the new version.
+READY_LOOK_S = 2.0
+SHOWN = 120
+
+
+class Pace(Params):
+    """How the replicas of a service give way to another version."""
+
+    rolling: bool = Field(False, description="One replica after another, each ready before the next; else all at once")
+    grace_ns: DurationNs = Field(
+        1_000_000_000, alias="grace", le=60_000_000_000, description="From SIGTERM to SIGKILL for what does not end"
+    )
+    ready_within_ns: DurationNs = Field(
+        10_000_000_000,
+        alias="ready_within",
+        le=600_000_000_000,
+        description="rolling: the next replica waits at most so long for the one before it to be ready",
+    )
+
+
+def replace_all(place: Place, pace: Pace) -> None:
+    """Have every replica that is outdated give way, beside the clock: it takes `grace` and more. Returns at once.
+
+    What one of these is still at when the next one begins does no harm: both end what is outdated, and start what is
+    wanted by then.
+    """
+    if not pace.rolling:
+        for process in place.processes:
+            _ask_to_end(process)
+    threading.Thread(target=_replace, args=(place, pace), name=f"replacing {place.on}", daemon=True).start()
+
+
+def _replace(place: Place, pace: Pace) -> None:
+    for process in place.processes:
+        if not process.standing().outdated:
+            continue
+        if pace.rolling:
+            _ask_to_end(process)
+        _give_way(process, pace.grace_ns / 1e9)
+        if pace.rolling:
+            processes.wait_until(lambda one=process: one.standing().ready, pace.ready_within_ns / 1e9)  # type: ignore[misc]
+
+
+def _ask_to_end(process: ProcessControl) -> None:
+    """Ask an outdated one to end. One that is down already (a version that crashes at its start) need not be asked."""
+    if process.standing().outdated:
+        process.hold_down()
+        with contextlib.suppress(NotReadyError):
+            process.signal("SIGTERM")
+
+
+def _give_way(process: ProcessControl, grace_s: float) -> None:
+    """Wait for its end, help it along after `grace_s`, and start what is wanted."""
+    pid = process.pid()
+    if pid is not None and process.exit_of(pid, grace_s) is None:
+        with contextlib.suppress(NotReadyError):  # it ended just now
+            process.signal("SIGKILL")
+        process.exit_of(pid, KILLED_WITHIN_S)
+    process.release()
+
+
+def prove(place: Place, pace: Pace, version: str | None) -> Proof:
+    """Look whether every replica was started as this version (None: the target's own), and whether it is ready then.
+
+    One that was started and ended of itself has been replaced all the same: that is what a bad release does. Once
+    another version is wanted there is nothing more to be seen.
+    """
+    each_s = pace.grace_ns / 1e9 + KILLED_WITHIN_S
+    turns = len(place.processes) if pace.rolling else 1
+    more_s = pace.ready_within_ns / 1e9 if pace.rolling else 0.0
+    sighting = _Sighting(place, version)
+    processes.wait_until(sighting.is_over, turns * (each_s + more_s) + READY_LOOK_S)
+    names = [processes.name_of(process) for process in place.processes]
+    texts = [sighting.seen.get(name, f"{name}: did not give way to {named(version)}") for name in names]
+    proved = bool(names) and sighting.seen.keys() >= set(names)
+    return Proof(proved, "; ".join(texts) or "there is no process to look at")
+
+
+class _Sighting:
+    """What was seen of the replicas of a place while they were started as one version: a sentence by name."""
+
+    def __init__(self, place: Place, version: str | None) -> None:
+        self.seen: dict[str, str] = {}
+        self._place = place
+        self._version = version
+        self._all_started_s = math.inf
+
+    def is_over(self) -> bool:
+        """Look once more. Return whether all are ready, or have had their time to be, or are wanted otherwise."""
+        ready, wanted = True, True
+        for process in self._place.processes:
+            standing = process.standing()
+            wanted &= standing.wanted == self._version
+            ready &= standing.ready and not standing.outdated
+            if standing.wanted == self._version and not standing.outdated:
+                self.seen[processes.name_of(process)] = _text(process, standing)
+        now_s = time.monotonic()
+        if len(self.seen) == len(self._place.processes):
+            self._all_started_s = min(self._all_started_s, now_s)
+        return not wanted or ready or now_s > self._all_started_s + READY_LOOK_S
+
+
+def _text(process: ProcessControl, standing: Standing) -> str:
+    name, pid = processes.name_of(process), process.pid()
+    version, command = named(standing.version), shlex.join(standing.argv)
+    shown = command if len(command) <= SHOWN else f"{command[: SHOWN // 2]} ... {command[-SHOWN // 2 :]}"
+    if pid is None:
+        return f"{name}: {version} was started ({shown}) and ended before it was ready{_last_words(process)}"
+    seen = "runs" if command_line(pid) == standing.argv else "was started as"
+    ready = "is ready" if standing.ready else f"is not ready{_last_words(process)}"
+    return f"{name}: process {pid} {seen} {version} ({shown}) and {ready}"
+
+
+def _last_words(process: ProcessControl) -> str:
+    said = process.said()
+    return f"; it said: {' | '.join(said)}" if said else "; it said nothing"
+
+
+def named(version: str | None) -> str:
+    """Return `version 2`, or `the target's own version`."""
+    return "the target's own version" if version is None else f"version {version}"
+
+
+def command_line(pid: int) -> tuple[str, ...]:
+    """Return the words that a process was started with, as the kernel has them (proc(5)); empty if it is gone.
+
+    A program may replace them, as a shell does with `exec`.
+    """
+    try:
+        data = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return ()
+    return tuple(word.decode(errors="replace") for word in data.split(b"\0")[:-1])
