@@ -6,7 +6,7 @@ checkers register a kind each, and the loader is handed the mappings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -48,6 +48,7 @@ class ObjectiveKind:
     `needs` names come from: `probe`, `faults`, `input_log`, `replay`, `digest`, `totals`, `history`.
     `shorthand` is the JSON Schema of the short form, when the kind has one (`lost_acks: 0`, `conserved: [gold]`);
     the params model turns it into the long form in a before-validator.
+    `numbers` returns which numbers of which services the parameters judge, as (service, number); both stand as keys.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ObjectiveKind:
     example: str
     needs: frozenset[str] = frozenset()
     shorthand: Mapping[str, Any] | None = field(default=None)
+    numbers: Callable[[Any], Iterable[tuple[str, str]]] | None = field(default=None)
 
 
 FaultKinds = Mapping[str, FaultKind]

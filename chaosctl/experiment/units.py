@@ -78,6 +78,19 @@ def parse_bytes_per_s(value: Any) -> int:
     return parse_size_bytes(match[1])
 
 
+def parse_change_per_s(value: Any) -> float:
+    """Return bytes, or events, a second for `2MB/min`, `5MB/s`, `200/s`, `10/min`. Raises ValueError."""
+    pattern = rf"{_NUMBER}\s*(B|KB|MB|GB|KiB|MiB|GiB)?\s*/\s*(s|min|m|h)"
+    match = _split(value, pattern, "a change over time", "2MB/min, 5MB/s or 200/s")
+    return float(match[1]) * _SIZE_UNITS.get(match[2], 1) / _RATE_UNITS_S[match[3].removesuffix("in")]
+
+
+def parse_amount(value: Any) -> float:
+    """Return a number for `100`, or bytes for `64MB`. Raises ValueError."""
+    match = _split(value, rf"{_NUMBER}\s*(B|KB|MB|GB|KiB|MiB|GiB)?", "an amount", "100 or 64MB")
+    return float(match[1]) * _SIZE_UNITS.get(match[2], 1)
+
+
 def format_duration(value_ns: float) -> str:
     """Return nanoseconds for people: `0`, `850µs`, `80ms`, `1.25s`, `2m 5s`."""
     if value_ns == 0:
@@ -140,6 +153,24 @@ SizeBytes = Annotated[
     int,
     _quantity(parse_size_bytes),
     _unit_schema("A size: 64KiB, 1MB", rf"^{_DIGITS}\s*{_SIZE}$|\$\{{"),
+]
+ChangePerS = Annotated[
+    float,
+    _quantity(parse_change_per_s),
+    _unit_schema("A change over time: 2MB/min, 200/s", rf"^{_DIGITS}\s*{_SIZE}?\s*/\s*(s|min|m|h)$|\$\{{"),
+]
+Amount = Annotated[
+    float,
+    _quantity(parse_amount),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": rf"^{_DIGITS}\s*{_SIZE}?$|\$\{{"},
+                {"type": "number", "minimum": 0},
+            ],
+            "description": "A number, or bytes: 100, 64MB",
+        }
+    ),
 ]
 BytesPerS = Annotated[
     int,

@@ -125,8 +125,10 @@ def counts(recording: Recording, name: str, params: Params | None) -> list[str]:
             return list(_operations(recording, params))
         case "recovery":
             return list(_probes(recording.samples("probe-relay"), load_window(recording)))
-        case "lost_acks":
+        case "lost_acks" | "lost_sessions":
             return list(_history(recording))
+        case "metrics":
+            return list(_sampled(recording))
         case "replay":
             runs = recording.digest_runs()
             return [f"{run}: digests of {len(read.lines)} ticks  [digests/{run}.jsonl]" for run, read in runs.items()]
@@ -160,6 +162,14 @@ def _history(recording: Recording) -> Iterator[str]:
         marks = history.mark[history.f == code]
         seen = ", ".join(f"{int((marks == mark).sum())} {mark.name.lower()}" for mark in Mark if (marks == mark).any())
         yield f"{f}: {seen}  [history.jsonl]"
+
+
+def _sampled(recording: Recording) -> Iterator[str]:
+    asked = recording.events_named("metrics")
+    for who in sorted({(str(event.fields.get("service")), event.fields.get("replica")) for event in asked}):
+        said = [event.fields for event in asked if (event.fields.get("service"), event.fields.get("replica")) == who]
+        answered = sum(bool(fields.get("ok")) for fields in said)
+        yield f"{who[0]}[{who[1]}]: asked {len(said)} times, {answered} answered  [events.jsonl]"
 
 
 def _call(fields: Mapping[str, Any]) -> str:

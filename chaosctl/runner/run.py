@@ -27,6 +27,7 @@ from chaosctl.runner.children import probe_config, start_relay, swarm_config
 from chaosctl.runner.inspection import Inspection
 from chaosctl.runner.journalist import Journalist, View
 from chaosctl.runner.links import link_addresses, open_links, place_of, undo_of_links
+from chaosctl.runner.sampling import Sampling
 from chaosctl.runner.stopping import Reason, Stop, signals_stop
 from chaosctl.runner.timeline import Stage, Timeline
 from chaosctl.runner.watching import watch_relay
@@ -200,9 +201,10 @@ class Run:
                 origin_ns=self._origin_ns,
             ),
         )
-        with ExitStack() as healing:
+        start_ns = self._clock.now_ns() + HEAD_START_NS
+        sampling = Sampling(self._target.services, self._driver, self._record, self._clock, self._origin_ns)
+        with sampling.during(start_ns, self._plan.objectives), ExitStack() as healing:
             healing.callback(timeline.finish)
-            start_ns = self._clock.now_ns() + HEAD_START_NS
             threading.Thread(target=self._announce, args=(start_ns,), daemon=True).start()
             timeline.play(start_ns)
         self._stop.check()

@@ -27,7 +27,7 @@ SCHEMA_VERSION = 1  # of verdict.json
 # A generator that lags makes these numbers its own, good or bad.
 _MADE_BY_LOAD = {"latency", "throughput"}
 _JUDGED_PER_OPERATION = {"latency", "errors"}
-_TOUCHED_BY_LOAD = {"latency", "throughput", "errors", "recovery"}
+_TOUCHED_BY_LOAD = {"latency", "throughput", "errors", "recovery", "metrics"}
 
 
 def judge(recording: Recording) -> Verdict:

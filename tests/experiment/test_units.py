@@ -16,7 +16,9 @@ from chaosctl.experiment.units import (
     SizeBytes,
     format_duration,
     format_size,
+    parse_amount,
     parse_bytes_per_s,
+    parse_change_per_s,
     parse_duration_ns,
     parse_rate_per_s,
     parse_share,
@@ -110,3 +112,24 @@ def test_a_bare_number_passes_when_resolved_and_not_when_written(name: str) -> N
         Quantities.model_validate({name: 5}, context=WRITTEN)
     with pytest.raises(ValidationError, match="write it as"):
         Quantities.model_validate({name: True})
+
+
+@pytest.mark.parametrize(
+    ("text", "per_s"),
+    [("60MB/min", 1e6), ("1KiB/s", 1024), ("200/s", 200), ("30/min", 0.5), ("30/m", 0.5), ("36 KB / h", 10)],
+)
+def test_changes_over_time_are_of_bytes_or_of_things(text: str, per_s: float) -> None:
+    assert parse_change_per_s(text) == pytest.approx(per_s)
+
+
+@pytest.mark.parametrize(("text", "value"), [(100, 100), ("2.5", 2.5), ("64MB", 64e6), ("1 KiB", 1024)])
+def test_amounts_are_bytes_or_things(text: Any, value: float) -> None:
+    assert parse_amount(text) == value
+
+
+@pytest.mark.parametrize("bad", [5, "5", "5MB", "MB/s", "5MB/min/s", "5/month", True, None])
+def test_a_change_names_what_and_in_which_time(bad: Any) -> None:
+    with pytest.raises(ValueError, match="not a change over time; write it as 2MB/min, 5MB/s or 200/s"):
+        parse_change_per_s(bad)
+    with pytest.raises(ValueError, match="not an amount; write it as 100 or 64MB"):
+        parse_amount("5/s" if bad in (5, "5", "5MB") else bad)

@@ -47,3 +47,47 @@ def _follow(fate: dict[int, str], key: int, value: str | None, in_window: bool) 
     ends = in_window and value in ("cut", "lost", "closed")
     if value and (ends if known is None else known == "cut" and value in ("resumed", "lost")):
         fate[key] = value
+
+
+@dataclass(frozen=True)
+class LostSession:
+    """A session that was not there any more when its bot came back. `id` is that of the history line."""
+
+    key: str
+    id: int
+    cut_ns: int | None
+    at_ns: int
+
+
+@dataclass(frozen=True)
+class SessionFates:
+    """All sessions of a run: how often they were cut and resumed, which were lost, how many were cut for good."""
+
+    sessions: int
+    cuts: int
+    resumed: int
+    lost: tuple[LostSession, ...]
+    dangling: int
+
+
+def session_fates(history: History) -> SessionFates:
+    """Follow every session to the end of the history. A session that was lost may be lost again: it began afresh."""
+    lines = np.flatnonzero(history.f == history.fs.index("session")) if "session" in history.fs else np.empty(0, int)
+    lines = lines[np.argsort(history.at_ns[lines], kind="stable")]
+    values = history.value.take(pa.array(lines)).to_pylist()
+    cut_ns: dict[int, int] = {}
+    cuts = resumed = 0
+    lost: list[LostSession] = []
+    for line, value in zip(lines.tolist(), values, strict=True):
+        key, at_ns = int(history.key[line]), int(history.at_ns[line])
+        if value == "cut":
+            cuts += 1
+            cut_ns.setdefault(key, at_ns)
+            continue
+        since_ns = cut_ns.pop(key, None)
+        if value == "lost":
+            lost.append(LostSession(history.keys[key], int(history.id[line]), since_ns, at_ns))
+        elif value == "resumed":
+            resumed += 1
+    sessions = len(np.unique(history.key[lines]))
+    return SessionFates(sessions, cuts, resumed, tuple(lost), len(cut_ns))
