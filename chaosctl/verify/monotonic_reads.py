@@ -43,20 +43,19 @@ class MonotonicReadsChecker:
 
     def check(self, recording: Recording, params: MonotonicReadsParams) -> Checked:
         """Return `monotonic_reads`; inconclusive when no bot read a set again that had something in it."""
+        from chaosctl.verify.measure.clocks import despite_clock
         from chaosctl.verify.measure.guarantees import monotonic_reads
 
-        kept = monotonic_reads(recording.history())
-        return Checked(
-            (
-                judge_session(
-                    "monotonic_reads",
-                    kept,
-                    params.at_most,
-                    since="read",
-                    nothing="no bot read a set again that had something in it",
-                ),
-            )
+        history = recording.history()
+        kept = monotonic_reads(history)
+        finding = judge_session(
+            "monotonic_reads",
+            kept,
+            params.at_most,
+            since="read",
+            nothing="no bot read a set again that had something in it",
         )
+        return Checked((despite_clock(finding, history),))
 
 
 CHECKER = MonotonicReadsChecker()

@@ -43,20 +43,19 @@ class ReadYourWritesChecker:
 
     def check(self, recording: Recording, params: ReadYourWritesParams) -> Checked:
         """Return `read_your_writes`; inconclusive when no bot read a set to which it had added something."""
+        from chaosctl.verify.measure.clocks import despite_clock
         from chaosctl.verify.measure.guarantees import read_your_writes
 
-        kept = read_your_writes(recording.history())
-        return Checked(
-            (
-                judge_session(
-                    "read_your_writes",
-                    kept,
-                    params.at_most,
-                    since="added",
-                    nothing="no bot read a set to which it had added something",
-                ),
-            )
+        history = recording.history()
+        kept = read_your_writes(history)
+        finding = judge_session(
+            "read_your_writes",
+            kept,
+            params.at_most,
+            since="added",
+            nothing="no bot read a set to which it had added something",
         )
+        return Checked((despite_clock(finding, history),))
 
 
 CHECKER = ReadYourWritesChecker()

@@ -4,22 +4,27 @@ Terry et al., "Session Guarantees for Weakly Consistent Replicated Data" (1994).
 taken out of a set, so each read must contain what the bot's earlier ones contained (monotonic reads), and the elements
 whose adds were acknowledged to it (read your writes). "Earlier" is completed before the read was asked for; operations
 that overlap say nothing about each other, and neither does one of unknown outcome.
+
+All sessions are looked at together, in columns; only those in which something may be missing are gone through read by
+read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from chaosctl.recording.model import History, Int64, Mark
-from chaosctl.verify.measure.sets import adds_of, lines_of, places_among
-from chaosctl.verify.measure.spans import EMPTY, Spans
+from chaosctl.recording.model import History, Int64
+from chaosctl.verify.measure.extent import NEVER, least_within
+from chaosctl.verify.measure.reads import Reads, Universe, reads_of
+from chaosctl.verify.measure.sets import adds_of
+from chaosctl.verify.measure.spans import EMPTY
 
 _UNMERGED = 64  # ranges that may pile up before they are merged, which costs a sort
 _KEPT = 100  # missing elements that are kept by name; all are counted
-_Session = tuple[int, int]  # codes of the bot and of the key
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -45,16 +50,6 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """An answered read and what it contained."""
-
-    id: int
-    asked_ns: int
-    answered_ns: int
-    content: Spans
-
-
-@dataclass(frozen=True)
 class _Known:
     """Ranges that a session knows to be in the set, as parallel columns sorted by since when, and from what `id`."""
 
@@ -66,78 +61,118 @@ class _Known:
 
 def monotonic_reads(history: History) -> Kept:
     """Compare each bot's reads of a key with its earlier ones. Raises ValueError for a read that is not ranges."""
+    reads = reads_of(history)
+    session = _sessions(history, reads)
+    rows = np.argsort(session, kind="stable")
+    bounds = _bounds(session[rows])
+    fallen = _not_within_the_next(reads, rows, session)
+    filled = np.where(reads.lengths() > 0, reads.answered_ns, NEVER)[rows]
     kept = Kept()
-    for session, reads in _reads(history).items():
-        _follow(kept, history, session, reads, _seen(reads))
+    for low, high, trouble in zip(bounds[:-1], bounds[1:], _any_within(fallen, bounds), strict=True):
+        part = rows[low:high]
+        if trouble:
+            _follow(kept, history, reads, part, _seen(reads, part))
+        else:
+            kept.judged += int((reads.asked_ns[part] > filled[low:high].min()).sum())
     return kept
 
 
 def read_your_writes(history: History) -> Kept:
     """Compare each bot's reads of a key with its own acknowledged adds. Raises ValueError for values out of order."""
-    kept = Kept()
-    reads = _reads(history)
-    for session, known in _own_adds(history):
-        if session in reads:
-            _follow(kept, history, session, reads[session], known)
+    reads, adds = reads_of(history), adds_of(history)
+    session = _sessions(history, reads)
+    own = np.flatnonzero(adds.acked_ns >= 0)
+    of = adds.bot[own].astype(np.int64) * len(history.keys) + adds.key[own]
+    order = np.argsort(of, kind="stable")
+    own, of = own[order], of[order]
+    gaps = Universe(of, adds.element[own]).gaps(reads, session)
+    missing = least_within(adds.acked_ns[own], gaps.low, gaps.high) < reads.asked_ns[gaps.of]
+    troubled = np.unique(session[gaps.of[missing]])
+    kept = Kept(judged=_begun_after(reads, session, of, adds.acked_ns[own], troubled))
+    rows = np.argsort(session, kind="stable")
+    for one in troubled.tolist():
+        part = own[slice(*np.searchsorted(of, [one, one + 1]))]
+        part = part[np.argsort(adds.acked_ns[part], kind="stable")]
+        known = _Known(adds.acked_ns[part], adds.id[part], adds.element[part], adds.element[part])
+        _follow(kept, history, reads, rows[slice(*np.searchsorted(session[rows], [one, one + 1]))], known)
     return kept
 
 
-def _reads(history: History) -> dict[_Session, list[_Read]]:
-    """Return each session's answered reads by when they were asked for. A read without its invoke is not counted."""
-    asked, answered = lines_of(history, "read", Mark.INVOKE), lines_of(history, "read", Mark.OK)
-    place = places_among(history.id[answered], history.id[asked])
-    answered, asked = answered[place >= 0], asked[place[place >= 0]]
-    reads: dict[_Session, list[_Read]] = {}
-    for i in np.argsort(history.at_ns[asked], kind="stable").tolist():
-        line = int(answered[i])
-        content = Spans.parse(history.value[line].as_py()) | EMPTY
-        read = _Read(int(history.id[line]), int(history.at_ns[asked[i]]), int(history.at_ns[line]), content)
-        reads.setdefault((int(history.bot[line]), int(history.key[line])), []).append(read)
-    return reads
+def _begun_after(reads: Reads, session: Int64, of: Int64, since_ns: Int64, without: Int64) -> int:
+    """Return how many reads were asked for after the first thing that their session (one of the sorted `of`) knew."""
+    if not len(of):
+        return 0
+    begins = _bounds(of)[:-1]
+    first_ns = np.minimum.reduceat(since_ns, begins)
+    place = np.minimum(np.searchsorted(of[begins], session), len(begins) - 1)
+    judged = (of[begins][place] == session) & (reads.asked_ns > first_ns[place])
+    return int((judged & ~np.isin(session, without)).sum())
 
 
-def _seen(reads: list[_Read]) -> _Known:
-    """Return what the reads themselves tell, from their answers on."""
-    answered = sorted(reads, key=lambda read: read.answered_ns)
-    ranges = [len(read.content.starts) for read in answered]
+def _sessions(history: History, reads: Reads) -> Int64:
+    """Return a code of the bot and the key for each read."""
+    return reads.bot.astype(np.int64) * len(history.keys) + reads.key
+
+
+def _bounds(codes: Int64) -> Int64:
+    """Return where each stretch of equal codes begins, and the end."""
+    turns = np.flatnonzero(np.diff(codes) != 0) + 1
+    return np.concatenate([[0], turns, [len(codes)]]).astype(np.int64) if len(codes) else np.zeros(1, np.int64)
+
+
+def _any_within(marked: Bools, bounds: Int64) -> list[bool]:
+    return [bool(one) for one in np.logical_or.reduceat(marked, bounds[:-1])] if len(bounds) > 1 else []
+
+
+def _not_within_the_next(reads: Reads, rows: Int64, session: Int64) -> Bools:
+    """Mark, in the order of `rows`, the reads of which the session's next one does not cover every range."""
+    place_of = np.empty(len(rows), np.int64)
+    place_of[rows] = np.arange(len(rows))
+    of = np.repeat(np.arange(len(reads)), reads.lengths())
+    order = np.argsort(place_of[of], kind="stable")
+    turn, starts, ends = place_of[of][order], reads.starts[order], reads.ends[order]
+    last = len(rows) - 1
+    followed = np.append(session[rows][1:] == session[rows][:-1], False)[turn] if len(rows) else np.empty(0, np.bool_)
+    ranges = Universe(turn, starts)
+    at = ranges.places(np.minimum(turn + 1, last), starts, "right") - 1
+    over = (at >= 0) & (turn[at] == turn + 1) & (ends <= ends[at])
+    fallen = np.zeros(len(rows), np.bool_)
+    fallen[turn[followed & ~over]] = True
+    return fallen
+
+
+def _seen(reads: Reads, part: Int64) -> _Known:
+    """Return what a session's reads themselves tell, from their answers on."""
+    part = part[np.argsort(reads.answered_ns[part], kind="stable")]
+    ranges = reads.lengths()[part]
+    content = [reads.content(n) for n in part.tolist()]
     return _Known(
-        np.repeat(np.array([read.answered_ns for read in answered], np.int64), ranges),
-        np.repeat(np.array([read.id for read in answered], np.int64), ranges),
-        np.concatenate([read.content.starts for read in answered]),
-        np.concatenate([read.content.ends for read in answered]),
+        np.repeat(reads.answered_ns[part], ranges),
+        np.repeat(reads.id[part], ranges),
+        np.concatenate([one.starts for one in content]),
+        np.concatenate([one.ends for one in content]),
     )
 
 
-def _own_adds(history: History) -> Iterator[tuple[_Session, _Known]]:
-    """Give what each session's acknowledged adds tell, from their acknowledgements on."""
-    adds = adds_of(history)
-    rows = np.flatnonzero(adds.acked_ns >= 0)
-    rows = rows[np.lexsort((adds.acked_ns[rows], adds.key[rows], adds.bot[rows]))]
-    bots, keys = adds.bot[rows], adds.key[rows]
-    turns = np.flatnonzero((np.diff(bots) != 0) | (np.diff(keys) != 0)) + 1
-    for part in np.split(rows, turns) if len(rows) else []:
-        session = (int(adds.bot[part[0]]), int(adds.key[part[0]]))
-        yield session, _Known(adds.acked_ns[part], adds.id[part], adds.element[part], adds.element[part])
-
-
-def _follow(kept: Kept, history: History, session: _Session, reads: list[_Read], known: _Known) -> None:
+def _follow(kept: Kept, history: History, reads: Reads, part: Int64, known: _Known) -> None:
     """Go through a session's reads in order; what is missing is taken out of what must be there, so it counts once."""
     must, upto, merged = EMPTY, 0, 0
-    for read in reads:
-        until = int(np.searchsorted(known.since_ns, read.asked_ns, side="left"))
+    for n in part.tolist():
+        asked_ns, content = int(reads.asked_ns[n]), reads.content(n) | EMPTY
+        until = int(np.searchsorted(known.since_ns, asked_ns, side="left"))
         must = must.and_also(known.starts[upto:until], known.ends[upto:until])
         if len(must.starts) > 2 * merged + _UNMERGED:
             must |= EMPTY
             merged = len(must.starts)
         upto = until
         kept.judged += bool(len(must.starts))
-        if read.content.covers(must):
+        if content.covers(must):
             continue
-        missing = must - read.content
+        missing = must - content
         must -= missing
         kept.count += len(missing)
         for element in missing.first(_KEPT - len(kept.first)):
             at = np.flatnonzero((known.starts[:until] <= element) & (element <= known.ends[:until]))[-1]
             since = (int(known.id[at]), int(known.since_ns[at]))
-            bot, key = history.bots[session[0]], history.keys[session[1]]
-            kept.first.append(Missing(bot, key, element, *since, read.id, read.asked_ns))
+            bot, key = history.bots[reads.bot[n]], history.keys[reads.key[n]]
+            kept.first.append(Missing(bot, key, element, *since, int(reads.id[n]), asked_ns))

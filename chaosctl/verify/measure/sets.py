@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from chaosctl.recording.model import History, Int64, Mark
+from chaosctl.verify.measure.once import once
 
 _KEPT = 100  # lost and extra elements that are kept by name; all are counted
 RANGES = re.compile(r"\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
@@ -54,12 +55,16 @@ class SetsReadBack:
 
 @dataclass(frozen=True)
 class Adds:
-    """Attempted adds as parallel columns, sorted by key and element. `acked_ns` is -1 where it was not acknowledged."""
+    """Attempted adds as parallel columns, sorted by key and element. `acked_ns` is -1 where it was not acknowledged.
+
+    `asked_ns` of an acknowledgement without its invoke is the acknowledgement itself.
+    """
 
     key: npt.NDArray[np.int32]
     element: Int64
     id: Int64
     bot: npt.NDArray[np.int32]
+    asked_ns: Int64
     acked_ns: Int64
 
 
@@ -133,29 +138,45 @@ def lines_of(history: History, f: str, *marks: Mark) -> Int64:
     """Return the indices of the lines of one kind with one of these marks, in file order."""
     if f not in history.fs:
         return np.empty(0, np.int64)
-    return np.flatnonzero((history.f == history.fs.index(f)) & np.isin(history.mark, [int(mark) for mark in marks]))
+    of_kind = history.f == history.fs.index(f)
+    wanted = np.zeros(len(Mark), bool)
+    wanted[[int(mark) for mark in marks]] = True
+    return np.flatnonzero(of_kind & wanted[history.mark])
+
+
+def growing(history: History, f: str, *marks: Mark) -> Int64:
+    """Return the lines of sets from which nothing is ever taken: what was in one of them must stay in it."""
+    lines = lines_of(history, f, *marks)
+    if "remove" not in history.fs:
+        return lines
+    shrinks = np.zeros(len(history.keys), bool)
+    shrinks[history.key[history.f == history.fs.index("remove")]] = True
+    return lines[~shrinks[history.key[lines]]]
 
 
 def places_among(ids: Int64, among: Int64) -> Int64:
     """Return for each of `ids` the place of its equal in `among`, -1 where there is none."""
-    order = np.argsort(among, kind="stable")
-    place = np.searchsorted(among, ids, sorter=order)
-    found = order[np.minimum(place, len(among) - 1)] if len(among) else np.zeros(len(ids), np.int64)
-    equal = among[found] == ids if len(among) else np.zeros(len(ids), bool)
-    return np.where(equal, found, -1)
+    if not len(among):
+        return np.full(len(ids), -1, np.int64)
+    order = None if (among[1:] >= among[:-1]).all() else np.argsort(among, kind="stable")
+    place = np.minimum(np.searchsorted(among, ids, sorter=order), len(among) - 1)
+    found = place if order is None else order[place]
+    return np.where(among[found] == ids, found, -1)
 
 
+@once
 def adds_of(history: History) -> Adds:
-    """Return every attempt to add, sorted by key and element.
+    """Return every attempt to add to a set that only grows, sorted by key and element.
 
     An acknowledgement whose invoke is not in the recording stands for its own attempt, if it names its element."""
-    asked, acked = lines_of(history, "add", Mark.INVOKE), lines_of(history, "add", Mark.OK)
+    asked, acked = growing(history, "add", Mark.INVOKE), growing(history, "add", Mark.OK)
     place = places_among(history.id[acked], history.id[asked])
     acked_ns = np.full(len(asked), -1, np.int64)
     acked_ns[place[place >= 0]] = history.at_ns[acked[place >= 0]]
     orphans = acked[place < 0]
     orphans = orphans[history.value.take(pa.array(orphans)).is_valid().to_numpy(zero_copy_only=False)]
     lines = np.concatenate([asked, orphans])
+    asked_ns = np.concatenate([history.at_ns[asked], history.at_ns[orphans]])
     acked_ns = np.concatenate([acked_ns, history.at_ns[orphans]])
     try:
         element = pc.cast(history.value.take(pa.array(lines)), pa.int64()).to_numpy(zero_copy_only=False)
@@ -164,12 +185,13 @@ def adds_of(history: History) -> Adds:
         raise ValueError("an add in history.jsonl has a value that is not a decimal integer") from None
     order = np.lexsort((element, history.key[lines]))
     lines = lines[order]
-    return Adds(history.key[lines], element[order], history.id[lines], history.bot[lines], acked_ns[order])
+    columns = (history.key[lines], element[order], history.id[lines], history.bot[lines])
+    return Adds(*columns, asked_ns[order], acked_ns[order])
 
 
 def _last_reads(history: History) -> dict[int, _Read]:
     """Return by key the answered read that was asked for last. A read without its invoke is not counted."""
-    asked, answered = lines_of(history, "read", Mark.INVOKE), lines_of(history, "read", Mark.OK)
+    asked, answered = growing(history, "read", Mark.INVOKE), growing(history, "read", Mark.OK)
     place = places_among(history.id[answered], history.id[asked])
     answered, asked = answered[place >= 0], asked[place[place >= 0]]
     order = np.lexsort((history.at_ns[answered], history.at_ns[asked]))

@@ -57,6 +57,14 @@ class Spans:
         place = np.searchsorted(self.starts, other.starts, side="right") - 1
         return bool(((place >= 0) & (other.ends <= self.ends[place])).all())
 
+    def has(self, elements: Int64) -> npt.NDArray[np.bool_]:
+        """Say of each element whether it is in this, which must be sorted and disjoint."""
+        if not len(self.starts):
+            return np.zeros(len(elements), np.bool_)
+        place = np.searchsorted(self.starts, elements, side="right") - 1
+        inside: npt.NDArray[np.bool_] = (place >= 0) & (elements <= self.ends[place])
+        return inside
+
     def __len__(self) -> int:
         """Return the number of elements of sorted disjoint ranges."""
         return int((self.ends - self.starts + 1).sum())
