@@ -15,6 +15,18 @@ DOUBLE_APPLY = "double-apply"
 UNORDERED = "unordered"
 UNSEEDED_RANDOM = "unseeded-random"
 GOLD_LEAK = "gold-leak"
+UNREADABLE_RELEASE = "unreadable-release"
+THREAD_RACE = "thread-race"
+LOCALE_FORMAT = "locale-format"
+UNLOGGED_INPUT = "unlogged-input"
+NO_FLUSH = "no-flush"
+LOST_HOLE = "lost-hole"
+HALF_ROLLBACK = "half-rollback"
+NEITHER = "neither"
+BOTH = "both"
+STALE_READS = "stale-reads"
+NON_MONOTONIC = "non-monotonic"
+LOST_SESSIONS = "lost-sessions"
 
 DESCRIPTIONS = {
     WALL_CLOCK: "a player's last move is stamped with the wall clock instead of the tick",
@@ -23,6 +35,18 @@ DESCRIPTIONS = {
     UNORDERED: "players are paired in the order of a set of strings, which differs from process to process",
     UNSEEDED_RANDOM: "damage is drawn from Python's own random generator instead of the one in the state",
     GOLD_LEAK: "a settlement pays the winner one gold too little; it is nowhere afterwards",
+    UNREADABLE_RELEASE: "release 2 of the world packs its input log, and release 1 cannot read it after a rollback",
+    THREAD_RACE: "the strikes of a tick are worked out by two threads that draw from one generator in any order",
+    LOCALE_FORMAT: "a settlement carries a number written as the process's locale has it: 12.5, or 12,5",
+    UNLOGGED_INPUT: "what players say changes the state and is answered, but is not written to the input log",
+    NO_FLUSH: "the input log is written through a buffer of 16 KiB without a flush: a SIGKILL loses what is in it",
+    LOST_HOLE: "a recovery passes over the moves of one tick in the log's last second, and keeps later ones",
+    HALF_ROLLBACK: "a match that is rolled back is so for one of its players; the other is told that it was settled",
+    NEITHER: "a match that was running when the world went down is forgotten: it has no end, and keeps its stakes",
+    BOTH: "a match that was interrupted for too long is rolled back, and goes on, and is settled too",
+    STALE_READS: "for 3 s after a recovery, what was played is read from the state as it was recovered",
+    NON_MONOTONIC: "every other time a player reads what it played, it is from a copy that is up to 2 s old",
+    LOST_SESSIONS: "a recovery forgets whose the sessions are: a player that resumes its own is taken for a new one",
 }
 
 

@@ -18,10 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from arena import defects
 from arena.state import Config, Input
 from arena.table import canonical
 
 LATE_LINES = 20
+BUFFER_BYTES = 16 << 10
 _CRC_BYTES = len(b',"crc":"00000000"}')
 
 
@@ -135,6 +137,31 @@ class LateLineFile(LineFile):
         """Write what was kept and close the file."""
         super().append(b"".join(self._held))
         super().close()
+
+
+class UnflushedLineFile(LineFile):
+    """The planted defect `no-flush`: lines stay in a buffer of this process until it is full, then go out as bytes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._buffer = os.fdopen(self._fd, "ab", buffering=BUFFER_BYTES)
+
+    def append(self, data: bytes) -> None:
+        """Hand it to the buffer."""
+        self._buffer.write(data)
+
+    def close(self) -> None:
+        """Write what is in the buffer and close the file."""
+        self._buffer.close()
+
+
+def input_log(path: Path, planted: frozenset[str]) -> LineFile:
+    """Open the input log, as the planted defects have it."""
+    if defects.ACK_BEFORE_LOG in planted:
+        return LateLineFile(path)
+    if defects.NO_FLUSH in planted:
+        return UnflushedLineFile(path)
+    return LineFile(path)
 
 
 def digest_line(tick: int, digest: str, parts: dict[str, str], state: Any = None) -> bytes:

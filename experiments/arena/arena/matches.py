@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from arena import defects
+from arena import defects, planted
 
 if TYPE_CHECKING:
     from arena.state import State
@@ -78,11 +78,16 @@ def confirmed(state: State, key: str, done: bool) -> None:
         _end(state, match, f"settled {match.winner}")
     elif step == "release" and match.phase == "returning":
         _end(state, match, "rolled_back")
+    elif step == "release" and defects.BOTH in state.planted:
+        _tell_end(state, match, "rolled_back")
 
 
 def interrupted(state: State, ms: int) -> None:
     """Account for time in which the world was down; what was interrupted for too long is rolled back as a whole."""
     for match in state.matches.rows():
+        if defects.NEITHER in state.planted and match.phase == "running":
+            _forget(state, match)
+            continue
         match.interrupted_ms += ms
         state.matches.touch(match.id)
         if match.phase in ("holding", "running") and match.interrupted_ms > state.config.resume_within_ms:
@@ -122,23 +127,40 @@ def _decide(state: State, match: Match) -> None:
     match.phase = "settling"
     state.matches.touch(match.id)
     entry = {"op": "settle", "match": match.id, "players": [match.a, match.b], "winner": match.winner}
+    if defects.LOCALE_FORMAT in state.planted:
+        entry["memo"] = planted.points_a_second(match.points_a + match.points_b, LASTS_S)
     state.outbox.put(f"settle:{match.id}", entry)
 
 
 def _roll_back(state: State, match: Match) -> None:
-    match.phase = "returning"
+    if not (defects.BOTH in state.planted and match.phase == "running"):
+        match.phase = "returning"
     state.matches.touch(match.id)
-    state.outbox.put(f"release:{match.id}", {"op": "release", "match": match.id, "players": [match.a, match.b]})
+    players = [match.a] if defects.HALF_ROLLBACK in state.planted else [match.a, match.b]
+    state.outbox.put(f"release:{match.id}", {"op": "release", "match": match.id, "players": players})
 
 
 def _end(state: State, match: Match, how: str) -> None:
+    _forget(state, match)
+    _tell_end(state, match, how)
+
+
+def _forget(state: State, match: Match) -> None:
     state.matches.drop(match.id)
     for name in (match.a, match.b):
-        player = state.players[name]
-        player.match = ""
-        player.results = [*player.results[1 - RESULTS_KEPT :], (match.id, how)]
+        state.players[name].match = ""
         state.players.touch(name)
-        state.push(name, f"MATCH {match.id} {how}")
+
+
+def _tell_end(state: State, match: Match, how: str) -> None:
+    told = {match.a: how, match.b: how}
+    if how == "rolled_back" and defects.HALF_ROLLBACK in state.planted:
+        told[match.b] = f"settled {match.b}"
+    for name, end in told.items():
+        player = state.players[name]
+        player.results = [*player.results[1 - RESULTS_KEPT :], (match.id, end)]
+        state.players.touch(name)
+        state.push(name, f"MATCH {match.id} {end}")
 
 
 def _waited_ms(state: State, match: Match) -> int:

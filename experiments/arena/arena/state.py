@@ -22,6 +22,7 @@ from typing import Any
 
 from arena import defects, matches
 from arena.matches import Match
+from arena.planted import InThreads
 from arena.ranges import Ranges
 from arena.table import Table, canonical, digest_of
 
@@ -126,6 +127,7 @@ class State:
         self.matches: Table[Match] = Table(asdict)
         self.outbox: Table[dict[str, Any]] = Table(dict)
         self.now = Step([])
+        self._threads = InThreads(self._strike) if defects.THREAD_RACE in planted else None
 
     def step(self, inputs: Sequence[Input]) -> Step:
         """Advance by one tick: apply its inputs in order, then let the matches go on.
@@ -140,6 +142,8 @@ class State:
                 self.now.replies.append(_INPUTS[given[0]](self, *given[1:]))
             except (KeyError, IndexError, TypeError) as error:
                 raise ValueError(f"tick {self.tick} has an input that no world writes: {given!r}") from error
+        if self._threads is not None:
+            self._threads.finish()
         matches.advance(self)
         return self.now
 
@@ -161,6 +165,11 @@ class State:
                 return "ERR the arena is full"
             self.players.put(name, Player(name, key, self.draw(SIZE), self.draw(SIZE)))
             self.outbox.put(f"open:{name}", {"op": "open", "player": name})
+            return "fresh"
+        if not player.key and defects.LOST_SESSIONS in self.planted:
+            player.key = key
+            self.players.touch(name)
+            self._back(name)
             return "fresh"
         if player.key != key:
             return "ERR that name is taken; give its token"
@@ -184,7 +193,7 @@ class State:
     def _act(self, name: str, n: int, act: Callable[[State, Player], str | None]) -> str:
         """Let an action numbered `n` take effect once; the same number again is only acknowledged again."""
         player = self.players.get(name)
-        if player is None:
+        if player is None or not player.key:
             return "ERR say HELLO first"
         again = n in player.applied
         if again and defects.DOUBLE_APPLY not in self.planted:
@@ -216,7 +225,7 @@ class State:
             if target is None:
                 return "there is no such player"
             if target is not player:
-                state._strike(player, target)
+                (state._strike if state._threads is None else state._threads.add)(player, target)
             return None
 
         return self._act(name, n, act)
@@ -261,6 +270,10 @@ class State:
         matches.confirmed(self, key, done)
 
     def _downtime(self, ms: int) -> None:
+        if defects.LOST_SESSIONS in self.planted:
+            for player in self.players.rows():
+                player.key = ""
+                self.players.touch(player.name)
         matches.interrupted(self, ms)
 
     def parts(self) -> dict[str, str]:

@@ -123,7 +123,7 @@ def test_the_wall_clock_makes_live_and_replay_differ(tmp_path: Path) -> None:
 
 def test_an_unknown_defect_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARENA_DEFECT", "wall-clock,typo")
-    with pytest.raises(ValueError, match="unknown defect 'typo'; there are: ack-before-log, double-apply"):
+    with pytest.raises(ValueError, match="unknown defect 'typo'; there are: ack-before-log, both, "):
         defects.chosen([])
     monkeypatch.setenv("ARENA_DEFECT", "")
     assert defects.chosen([]) == frozenset()

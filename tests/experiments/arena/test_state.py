@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from arena.bank import TREASURY, Bank
-from arena.inputlog import decode, encode
+from arena.bank import TREASURY
+from arena.inputlog import decode
 from arena.matches import LASTS_S, STAKE
 from arena.state import Config, State, combined
 from arena.table import canonical, digest_of
+from tests.experiments.arena.game import Game, ends, with_players
 
 NAMES = ("ann", "bob", "cid", "dan")
 numbers = st.integers(1, 12)
@@ -28,43 +28,6 @@ actions = st.one_of(
     st.tuples(st.just("downtime"), st.integers(0, 40_000)),
 )
 games = st.lists(st.lists(actions, max_size=6), max_size=40)
-
-
-class Game:
-    """A state and a ledger that answers each tick after the one that asked; keeps the inputs as a log would."""
-
-    def __init__(self, planted: frozenset[str] = frozenset()) -> None:
-        self.state = State(Config(seed=7, resume_within_ms=30_000), planted)
-        self.bank = Bank(":memory:", planted)
-        self.log: list[bytes] = []
-        self.digests: list[str] = []
-        self.replies: list[str | None] = []
-        self.pushes: list[tuple[str, str]] = []
-
-    def play(self, *inputs: Any, confirm: bool = True) -> list[str | None]:
-        answers = []
-        if confirm:
-            answers = [["ledger", key, *self.bank.apply(key, self.state.outbox[key])] for key in self.state.outbox]
-        given_ = [*answers, *map(list, inputs)]
-        self.log.append(encode(self.state.tick + 1, given_))
-        step = self.state.step(given_)
-        self.digests.append(combined(self.state.parts()))
-        self.pushes += step.pushes
-        return step.replies[len(answers) :]
-
-
-def replayed(log: Iterable[bytes]) -> State:
-    state = State(Config(seed=7, resume_within_ms=30_000))
-    for line in log:
-        state.step(decode(line[:-1]).inputs)
-    return state
-
-
-def with_players(*names: str) -> Game:
-    game = Game()
-    game.play(*(["hello", name, f"key-{name}"] for name in names))
-    game.play()  # the ledger has opened the accounts
-    return game
 
 
 @settings(max_examples=60, deadline=None)
@@ -174,10 +137,6 @@ def test_a_name_belongs_to_its_token() -> None:
     game = Game()
     replies = game.play(["hello", "ann", "k1"], ["hello", "ann", "k1"], ["hello", "ann", "k2"])
     assert replies == ["fresh", "resumed", "ERR that name is taken; give its token"]
-
-
-def ends(game: Game) -> list[str]:
-    return [line for _, line in game.pushes if "MATCH" in line]
 
 
 def test_a_match_is_settled_once_and_moves_the_stake() -> None:
