@@ -73,6 +73,8 @@ class Player(Bot):
         _, kind, *words = line.split()
         if kind == "VIEW":
             self._neighbours = [sight.partition(":")[0] for sight in words[1:]]
+        elif kind == "VERSION" and len(words) == 2:
+            self.served_by(*words)
         elif kind == "MATCH" and len(words) >= 2:
             self._match(words[0], words[1], words[2:])
 

@@ -67,6 +67,7 @@ class Bot(locust.User):  # type: ignore[misc]  # locust is untyped here: it must
         self._answered = False
         self._pace: Pace | None = None
         self._open_operations = 0
+        self._served_by: dict[str, str] = {}
         self._intended_ns: int | None = None
         self._previous_end_ns: int | None = None
 
@@ -137,6 +138,12 @@ class Bot(locust.User):  # type: ignore[misc]  # locust is untyped here: it must
     def event(self, id: str, value: str) -> None:
         """Journal the life of the game event `id`: `started`, `settled`, `rolled_back`."""
         self._note("event", id, value)
+
+    def served_by(self, service: str, version: str) -> None:
+        """Journal which version of `service` answers this bot from now on; said again, it is not journaled again."""
+        if self._served_by.get(service) != version:
+            self._served_by[service] = version
+            self._note("version", service, version)
 
     def _note(self, f: str, key: str, value: str) -> None:
         self.recorder.history(time.monotonic_ns(), Mark.OK, self.recorder.next_id(), self.name, f, key, value)

@@ -16,6 +16,7 @@ UNORDERED = "unordered"
 UNSEEDED_RANDOM = "unseeded-random"
 GOLD_LEAK = "gold-leak"
 UNREADABLE_RELEASE = "unreadable-release"
+UNREADABLE_RELEASE = "unreadable-release"
 THREAD_RACE = "thread-race"
 LOCALE_FORMAT = "locale-format"
 UNLOGGED_INPUT = "unlogged-input"
@@ -35,6 +36,7 @@ DESCRIPTIONS = {
     UNORDERED: "players are paired in the order of a set of strings, which differs from process to process",
     UNSEEDED_RANDOM: "damage is drawn from Python's own random generator instead of the one in the state",
     GOLD_LEAK: "a settlement pays the winner one gold too little; it is nowhere afterwards",
+    UNREADABLE_RELEASE: "release 2 of the world packs its input log, and release 1 cannot read it after a rollback",
     UNREADABLE_RELEASE: "release 2 of the world packs its input log, and release 1 cannot read it after a rollback",
     THREAD_RACE: "the strikes of a tick are worked out by two threads that draw from one generator in any order",
     LOCALE_FORMAT: "a settlement carries a number written as the process's locale has it: 12.5, or 12,5",

@@ -18,6 +18,7 @@ from collections import deque
 from arena.link import LinkClient, Peer
 from arena.numbering import Body
 from arena.protocol import HELP, LONGEST_LINE, hello_name
+from arena.releases import add_option, version_line
 from arena.wire import Address, LineSplitter, address, run_service, say
 
 MOST_CLIENTS = 10_000
@@ -76,6 +77,8 @@ class Client(asyncio.Protocol):
             if text.startswith("WELCOME "):
                 self.player = text.split()[1]
         self.write(text)
+        if text.startswith("WELCOME "):
+            self.write(version_line("gateway", self._gateway.release))
         while self._held and self.wanted is None:
             self._handle(self._held.popleft())
 
@@ -117,7 +120,8 @@ class Client(asyncio.Protocol):
 class Gateway:
     """All clients of one gateway, and its link."""
 
-    def __init__(self, world: Address, index: int) -> None:
+    def __init__(self, world: Address, index: int, release: int) -> None:
+        self.release = release
         self.link = LinkClient(world, f"gateway-{index}", self._from_world, self._pong, self._link_up)
         self._clients: dict[int, Client] = {}
         self._numbers = 0
@@ -194,12 +198,12 @@ def _text(line: bytes | None) -> str | None:
     return text if text.isprintable() else None
 
 
-async def serve(listen: Address, world: Address, index: int, stop: asyncio.Event) -> None:
+async def serve(asked: argparse.Namespace, stop: asyncio.Event) -> None:
     """Run one gateway until `stop` is set."""
-    gateway = Gateway(world, index)
-    server = await asyncio.get_running_loop().create_server(gateway.client, *listen)
+    gateway = Gateway(asked.world, asked.index, asked.release)
+    server = await asyncio.get_running_loop().create_server(gateway.client, *asked.listen)
     linking = asyncio.create_task(gateway.link.run())
-    say(f"gateway {index} listens on {listen[0]}:{listen[1]}")
+    say(f"gateway {asked.index}, release {asked.release}, listens on {asked.listen[0]}:{asked.listen[1]}")
     await stop.wait()
     server.close()
     linking.cancel()
@@ -211,8 +215,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--listen", type=address, required=True, help="where clients connect: HOST:PORT")
     parser.add_argument("--world", type=address, required=True, help="where the world is: HOST:PORT")
     parser.add_argument("--index", type=int, default=0, help="which of the gateways this is")
+    add_option(parser)
     asked = parser.parse_args(argv)
-    return run_service("gateway", lambda stop: serve(asked.listen, asked.world, asked.index, stop))
+    return run_service("gateway", lambda stop: serve(asked, stop))
 
 
 if __name__ == "__main__":

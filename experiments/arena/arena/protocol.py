@@ -26,7 +26,7 @@ HELP = """\
 # PING                   PONG tick, from the world itself
 # QUIT                   BYE
 # Lines that begin with * come unasked: MATCH id started opponent stake, MATCH id settled winner,
-# MATCH id rolled_back, VIEW tick name:x:y:hp ..., CHAT name text"""
+# MATCH id rolled_back, VIEW tick name:x:y:hp ..., CHAT name text, VERSION service release"""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -24,11 +24,11 @@ from arena.link import LinkClient, LinkServer, Peer
 from arena.numbering import Body
 from arena.protocol import Asked, parse
 from arena.recovery import Recovered, recover, write_snapshot
+from arena.releases import WorldRelease, add_option, version_line
 from arena.state import Config, Input, Step, combined
 from arena.views import Grid, view_line
 from arena.wire import Address, address, json_page, run_service, say, serve_pages
 
-VERSION = "1"
 SNAPSHOT_EVERY = 200  # ticks
 VIEW_EVERY = 10  # ticks
 MOST_LATE_TICKS = 5  # after a longer stop the world goes on from now instead of catching up
@@ -49,13 +49,15 @@ class Arrival:
 class World:
     """The effects around one state."""
 
-    def __init__(self, recovered: Recovered, folder: Path, ledger: Address) -> None:
+    def __init__(self, recovered: Recovered, folder: Path, ledger: Address, release: WorldRelease) -> None:
         self.state = recovered.state
+        self.release = release
         self.gateways = LinkServer(self._arrived, self._ping, self._gateway_gone)
         self.ledger = LinkClient(ledger, "world", self._confirmed)
         self._folder = folder
         planted = self.state.planted
         self._log = (LateLineFile if defects.ACK_BEFORE_LOG in planted else LineFile)(folder / "input.log")
+        self._log = release.log(self._log)
         self._digests = LineFile(folder / "digests.jsonl")
         self._arrivals: list[Arrival] = []
         self._inputs: list[Input] = _first_inputs(recovered)
@@ -90,7 +92,7 @@ class World:
     def _arrived(self, gateway: Peer, number: int, body: Body) -> None:
         kind, client, player, *rest = body
         if kind == "line":
-            asked = parse(player, rest[0])
+            asked = self.release.heard(parse(player, rest[0]))
         elif kind in ("here", "gone"):
             asked = Asked(given=["back" if kind == "here" else "leave", player])
         else:
@@ -122,7 +124,8 @@ class World:
         for arrival in arrivals:
             reply = self._reply(arrival, next(replies) if arrival.asked.given is not None else None)
             if reply is not None:
-                lines.setdefault(arrival.gateway, []).append((arrival.client, reply))
+                told = ((arrival.client, text) for text in self.release.welcomed(reply))
+                lines.setdefault(arrival.gateway, []).extend(told)
         for name, text in self._pushes(step):
             home = self._homes.get(name)
             if home is not None and home[0].up:
@@ -142,7 +145,7 @@ class World:
                 self._homes.pop(arrival.player, None)
             return None
         if arrival.kind == "here":
-            return None
+            return version_line("world", self.release.number)
         if asked.question is not None:
             return asked.question(self.state)
         if asked.token is not None and asked.given is not None and outcome in ("fresh", "resumed"):
@@ -209,17 +212,19 @@ async def _play(world: World, hz: int, stop: asyncio.Event) -> None:
 async def serve(asked: argparse.Namespace, planted: frozenset[str], stop: asyncio.Event) -> None:
     """Recover, then play until `stop` is set. Raises ValueError for damaged data, OSError for a port or a disk."""
     asked.data.mkdir(parents=True, exist_ok=True)
+    release = WorldRelease.of(asked.release, planted)
     with _locked(asked.data):
         config = Config(asked.seed, asked.hz, asked.resume_within * 1000)
+        release.take_over(asked.data)
         recovered = recover(asked.data, config, planted, say)
-        world = World(recovered, asked.data, asked.ledger)
+        world = World(recovered, asked.data, asked.ledger, release)
         pages = {
             "/healthz": lambda: (200, "ok\n"),
             "/status": lambda: json_page(
                 {
                     "role": "leader",
                     "tick": world.state.tick,
-                    "version": VERSION,
+                    "version": str(release.number),
                     "players": len(world.state.players),
                     "matches": len(world.state.matches),
                 }
@@ -249,6 +254,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, required=True, help="what all chance in the world comes from")
     parser.add_argument("--hz", type=int, default=20, help="ticks a second")
     parser.add_argument("--resume-within", type=int, default=30, help="seconds a match may be interrupted for")
+    add_option(parser)
     parser.add_argument("--defect", action="append", default=[], help="a planted defect, see arena/defects.py")
     asked = parser.parse_args(argv)
 

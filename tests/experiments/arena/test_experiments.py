@@ -92,3 +92,5 @@ def test_bots_play_and_read_back_what_they_were_promised(tmp_path: Path) -> None
         assert added == [str(n) for n in range(1, turns + 2)]
         assert [line[5] for line in mine if line[0] == "OK" and line[3] == "read"] == [f"1-{turns + 1}"]
         assert [line[5] for line in mine if line[3] == "session"] == ["open", "cut", "resumed"]
+        # Told again after the cut, and no news then.
+        assert sorted(line[4:] for line in mine if line[3] == "version") == [["gateway", "1"], ["world", "1"]]
