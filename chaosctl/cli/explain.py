@@ -24,12 +24,12 @@ def command(
     """Judge the recording and print how that came about."""
     from rich.console import Console
 
+    from chaosctl.cli.judging import judge_recording
     from chaosctl.recording.reader import Recording
     from chaosctl.report.console import print_lines
     from chaosctl.report.explanation import explain, overview
-    from chaosctl.verify.judge import judge
 
     recording = Recording.open(find_run(run))
-    verdict = judge(recording)
+    verdict = judge_recording(recording)
     lines = overview(verdict) if objective is None else explain(recording, verdict, objective)
     print_lines(lines, Console(highlight=False))

@@ -9,16 +9,36 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from chaosctl.errors import RecordingError
+
 if TYPE_CHECKING:
+    from chaosctl.recording.reader import Recording
     from chaosctl.verify.contract import Verdict
 
 
 def judge_run(folder: Path) -> Verdict:
     """Read the bundle and judge it. Raises RecordingError."""
     from chaosctl.recording.reader import Recording
-    from chaosctl.verify.judge import judge
 
-    return judge(Recording.open(folder))
+    return judge_recording(Recording.open(folder))
+
+
+def judge_recording(recording: Recording) -> Verdict:
+    """Judge it, and keep in its bundle the traces of checkers that crashed: they are for whoever mends the checker."""
+    from chaosctl.recording.writer import write_atomically, writing
+    from chaosctl.verify.judge import CRASHES, judge
+
+    traces: dict[str, str] = {}
+    verdict = judge(recording, traces.__setitem__)
+    if traces:
+        path = recording.folder / CRASHES
+        try:
+            with writing(path.parent):
+                path.parent.mkdir(exist_ok=True)
+            write_atomically(path, "\n".join(f"{name}\n{trace}" for name, trace in traces.items()))
+        except RecordingError as error:
+            typer.echo(f"the trace of a checker that crashed could not be kept: {error}", err=True)
+    return verdict
 
 
 def report_run(folder: Path, then: Callable[[Verdict], None]) -> Verdict:
@@ -28,10 +48,9 @@ def report_run(folder: Path, then: Callable[[Verdict], None]) -> Verdict:
     """
     from chaosctl.recording.reader import Recording
     from chaosctl.report.write import write_reports
-    from chaosctl.verify.judge import judge
 
     recording = Recording.open(folder)
-    verdict = judge(recording)
+    verdict = judge_recording(recording)
     try:
         write_reports(recording, verdict)
     finally:

@@ -8,8 +8,9 @@ about a fault (not injected, not proved), about the load generator (it was itsel
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaosctl.errors import ExitCode
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
 
 SCHEMA_VERSION = 1  # of verdict.json
+CRASHES = "logs/checkers.log"  # where, in the bundle, whoever judges keeps the traces of checkers that crashed
+
+OnCrash = Callable[[str, str], None]
 
 # A generator that lags makes these numbers its own, good or bad.
 _MADE_BY_LOAD = {"latency", "throughput"}
@@ -30,11 +34,18 @@ _JUDGED_PER_OPERATION = {"latency", "errors"}
 _TOUCHED_BY_LOAD = {"latency", "throughput", "errors", "recovery", "metrics"}
 
 
-def judge(recording: Recording) -> Verdict:
-    """Run every objective of the plan and return the verdict. Raises nothing on account of a checker."""
+def _forget(_objective: str, _trace: str) -> None:
+    pass
+
+
+def judge(recording: Recording, on_crash: OnCrash = _forget) -> Verdict:
+    """Run every objective of the plan and return the verdict. Raises nothing on account of a checker.
+
+    `on_crash(objective, trace)` is told of each checker that raised; the verdict says it in a line and names `CRASHES`.
+    """
     faults = fault_facts(recording)
     health = generator(recording)
-    judged = {name: _check(recording, name, raw) for name, raw in recording.plan.objectives.items()}
+    judged = {name: _check(recording, name, raw, on_crash) for name, raw in recording.plan.objectives.items()}
     of_faults = [doubt for fault in faults if (doubt := fault.doubt)]
     of_run = run_doubts(recording)
     findings: list[Finding] = []
@@ -63,16 +74,24 @@ def judge(recording: Recording) -> Verdict:
     )
 
 
-def _check(recording: Recording, name: str, raw: Mapping[str, Any]) -> Checked:
+def _check(recording: Recording, name: str, raw: Mapping[str, Any], on_crash: OnCrash) -> Checked:
     checker = checkers().get(name)
     if checker is None:
-        return Checked((_unjudged(name, "this version of chaosctl knows no such objective", ""),))
+        return Checked((_unjudged(name, "this version of chaosctl knows no such objective", ()),))
     try:
         params = checker.kind.params.model_validate(raw)
         return _despite_stalls(recording, checker, params, checker.check(recording, params))
     except Exception as error:  # noqa: BLE001 -- the contract: a checker that crashes has shown nothing, and says so
-        why = f"the checker crashed: {type(error).__name__}: {error}"
-        return Checked((_unjudged(name, why, traceback.format_exc()),))
+        on_crash(name, traceback.format_exc())
+        said = next(iter(str(error).splitlines()), "")
+        why = f"the checker crashed: {type(error).__name__}: {said}"
+        return Checked((_unjudged(name, why, (Evidence(CRASHES, name, _where(error)),)),))
+
+
+def _where(error: Exception) -> str:
+    """Name the innermost place, without the folders of this machine."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(last.filename).name}:{last.lineno}, {last.name}; the whole trace is there"
 
 
 def _despite_stalls(recording: Recording, checker: Checker, params: Any, checked: Checked) -> Checked:
@@ -95,7 +114,7 @@ def _despite_stalls(recording: Recording, checker: Checker, params: Any, checked
     return replace(checked, findings=findings)
 
 
-def _unjudged(name: str, why: str, trace: str) -> Finding:
+def _unjudged(name: str, why: str, evidence: tuple[Evidence, ...]) -> Finding:
     return Finding(
         name=name,
         checker=name,
@@ -105,7 +124,7 @@ def _unjudged(name: str, why: str, trace: str) -> Finding:
         measured=Quantity(None, "count"),
         uncertainty=0.0,
         why=why,
-        evidence=(Evidence("plan.json", f"objectives.{name}", trace),) if trace else (),
+        evidence=evidence,
     )
 
 

@@ -11,7 +11,7 @@ from chaosctl.errors import RecordingError
 from chaosctl.recording.model import Outcome
 from chaosctl.recording.reader import Recording
 from chaosctl.verify.contract import Status, Verdict
-from chaosctl.verify.judge import judge
+from chaosctl.verify.judge import CRASHES, judge
 from chaosctl.verify.latency import LatencyChecker
 from chaosctl.verify.registry import checkers, objective_kinds
 from chaosctl.verify.verdict_json import verdict_from_dict, verdict_to_dict, verdict_to_json
@@ -152,19 +152,24 @@ def test_no_objectives_prove_nothing(tmp_path: Path) -> None:
     assert (one.status, one.exit_code) == (Status.INCONCLUSIVE, 6)
 
 
-def test_a_checker_that_raises_is_inconclusive_and_keeps_its_trace(
+def test_a_checker_that_raises_is_inconclusive_and_its_trace_is_for_who_judges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object) -> None:
-        raise ZeroDivisionError("planted")
+        raise ZeroDivisionError("planted\nin two lines")
 
     monkeypatch.setattr(LatencyChecker, "check", crash)
-    one = verdict(tmp_path)
+    traces: dict[str, str] = {}
+    one = judge(make(tmp_path, truth()), traces.__setitem__)
     (finding,) = (finding for finding in one.objectives if finding.checker == "latency")
     assert finding.status is Status.INCONCLUSIVE
-    assert "planted" in finding.why
-    assert "Traceback" in finding.evidence[0].text
+    assert finding.why == "the checker crashed: ZeroDivisionError: planted"
+    assert (finding.evidence[0].file, finding.evidence[0].where) == (CRASHES, "latency")
+    assert "test_judge.py" in finding.evidence[0].text
+    assert list(traces) == ["latency"] and "Traceback" in traces["latency"] and "in two lines" in traces["latency"]
+    assert "Traceback" not in verdict_to_json(one)
     assert one.exit_code == 6
+    assert {other.status for other in one.objectives if other is not finding} == {Status.PASS}
 
 
 def test_what_could_not_be_cleaned_up_is_said_beside_the_verdict(tmp_path: Path) -> None:
