@@ -140,7 +140,7 @@ class LateLineFile(LineFile):
 
 
 class UnflushedLineFile(LineFile):
-    """The planted defect `no-flush`: lines stay in a buffer of this process until it is full, then go out as bytes."""
+    """The planted defect `no-flush`: lines stay in a buffer of this process until it is full."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from arena import defects
-from arena.inputlog import LateLineFile, LineFile, digest_line, encode
+from arena import defects, reads
+from arena.inputlog import LineFile, digest_line, encode, input_log
 from arena.link import LinkClient, LinkServer, Peer
 from arena.numbering import Body
 from arena.protocol import Asked, parse
@@ -56,8 +56,8 @@ class World:
         self.ledger = LinkClient(ledger, "world", self._confirmed)
         self._folder = folder
         planted = self.state.planted
-        self._log = (LateLineFile if defects.ACK_BEFORE_LOG in planted else LineFile)(folder / "input.log")
-        self._log = release.log(self._log)
+        self._log = release.log(input_log(folder / "input.log", planted))
+        self._reads = reads.chosen(self.state, afresh=recovered.downtime_ms is None)
         self._digests = LineFile(folder / "digests.jsonl")
         self._arrivals: list[Arrival] = []
         self._inputs: list[Input] = _first_inputs(recovered)
@@ -73,7 +73,7 @@ class World:
         inputs += [given for _, given in confirmations]
         first = len(inputs)
         inputs += [arrival.asked.given for arrival in arrivals if arrival.asked.given is not None]
-        self._log.append(encode(self.state.tick + 1, inputs))
+        self._log.append(encode(self.state.tick + 1, self._to_log(inputs)))
         step = self.state.step(inputs)
         parts = self.state.parts()
         self._digests.append(digest_line(self.state.tick, combined(parts), parts))
@@ -83,6 +83,11 @@ class World:
         self._ask_ledger()
         if self.state.tick % SNAPSHOT_EVERY == 0:
             write_snapshot(self._folder, self.state)
+
+    def _to_log(self, inputs: list[Input]) -> list[Input]:
+        if defects.UNLOGGED_INPUT in self.state.planted:
+            return [given for given in inputs if given[0] != "chat"]
+        return inputs
 
     def close(self) -> None:
         """Close the files."""
@@ -147,7 +152,7 @@ class World:
         if arrival.kind == "here":
             return version_line("world", self.release.number)
         if asked.question is not None:
-            return asked.question(self.state)
+            return self._reads.answer(self.state, arrival.player, asked.question)
         if asked.token is not None and asked.given is not None and outcome in ("fresh", "resumed"):
             self._homes[asked.given[1]] = (arrival.gateway, arrival.client)
             return f"WELCOME {asked.given[1]} {outcome} {asked.token}"
