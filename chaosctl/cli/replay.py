@@ -44,6 +44,7 @@ def command(
 ) -> None:
     """Print what each factor does to the replay. Exits with 0, 1 (something parts) or 6 (something is not tested)."""
     from chaosctl.recording.reader import Recording
+    from chaosctl.report.replays import factors_in_short
 
     params = _params(perturb, runs)
     recording = Recording.open(find_run(run))
@@ -54,6 +55,8 @@ def command(
     for finding in findings:
         result = RESULTS[finding.status]
         typer.echo(f"{finding.name:<{widest}}  {result:<13}  {finding.why.removeprefix(f'{result}: ')}")
+    for line in factors_in_short(findings):
+        typer.echo(line)
     statuses = {str(finding.status) for finding in findings}
     raise typer.Exit(
         ExitCode.FAIL if "fail" in statuses else ExitCode.INCONCLUSIVE if "inconclusive" in statuses else ExitCode.PASS

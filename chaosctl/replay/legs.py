@@ -6,7 +6,9 @@ the snapshot or the kept state can have brought it there.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from chaosctl.experiment.model import Replay
@@ -39,6 +41,21 @@ def legs_of(factor: Factor, replay: Replay, tick: int, kept: Path) -> tuple[Leg,
         raise NotHereError("the service offers no `snapshot` in its replay")
     values = {"snapshot": str(_snapshot(kept)), "tick": str(tick)}
     return Leg(replay.snapshot.write, values), Leg(replay.snapshot.begin, values, later=True)
+
+
+def once_more(leg: Leg, to: Path) -> Leg | None:
+    """Return the process that begins where `leg`, not yet started, begins, with a copy of its state at `to`.
+
+    None where the state cannot be copied.
+    """
+    if leg.state is None:
+        return leg
+    try:
+        if leg.state.exists():
+            shutil.copytree(leg.state, to, symlinks=True)
+    except OSError:
+        return None
+    return replace(leg, state=to)
 
 
 def sighting_of(factor: Factor, tick: int, ticks: Sequence[int], runs: Sequence[ReplayRun], kept: Path) -> Sighting:

@@ -11,7 +11,7 @@ from pathlib import Path
 from chaosctl.experiment.model import Replay
 from chaosctl.recording.factors import AGAIN, PLAIN_FOR, Factor, perturbed_run
 from chaosctl.replay.canary import Sighting, send_canary
-from chaosctl.replay.legs import TWO_LEGS, cut_of, goes_on, legs_of, sighting_of
+from chaosctl.replay.legs import TWO_LEGS, cut_of, goes_on, legs_of, once_more, sighting_of
 from chaosctl.replay.perturb import NotHereError, Perturbation, perturbation_of
 from chaosctl.replay.run import WHOLE, Leg, ReplayRun, first_difference, replay_all, replay_once, ticks_of
 from chaosctl.replay.start import PLAIN, Start
@@ -89,27 +89,21 @@ class Perturbing:
             raise NotHereError("replays part already without it")
         ticks = ticks_of(plain[0]) if plain else ()
         tick = cut_of(ticks)
-        with tempfile.TemporaryDirectory(prefix="chaosctl-legs-", ignore_cleanup_errors=True) as kept:
-            runs = self._legs(factor, tick, Path(kept))
+        with tempfile.TemporaryDirectory(prefix="chaosctl-legs-", ignore_cleanup_errors=True) as name:
+            kept = Path(name)
+            runs: list[ReplayRun] = []
+            again: list[Leg | None] = []
+            for n, leg in enumerate(legs_of(factor, self.replay, tick, kept), 1):
+                if not runs or goes_on(factor, runs[0], kept):
+                    again.append(once_more(leg, kept / f"again-{n}"))
+                    runs.append(self._replay_now(perturbed_run(factor, n), PLAIN, None, leg))
             if self.abort.is_set():
                 return
-            self.sighted(sighting_of(factor, tick, ticks, runs, Path(kept)))
-        windows = {run.name: window for run in runs if (window := self._window(run.name, plain[:1]))}
-        if windows:
-            widest = min(low for low, _ in windows.values()), max(high for _, high in windows.values())
-            with tempfile.TemporaryDirectory(prefix="chaosctl-legs-", ignore_cleanup_errors=True) as kept:
-                self._legs(factor, tick, Path(kept), widest)
-        for name, window in windows.items():
-            self._replay(f"states-{PLAIN_FOR}{name}", PLAIN, window)
-
-    def _legs(self, factor: Factor, tick: int, kept: Path, states: tuple[int, int] | None = None) -> list[ReplayRun]:
-        """Run both processes, the second one where the first left what it needs. Raises NotHereError."""
-        runs: list[ReplayRun] = []
-        for n, leg in enumerate(legs_of(factor, self.replay, tick, kept), 1):
-            if not self.abort.is_set() and (not runs or goes_on(factor, runs[0], kept)):
-                name = perturbed_run(factor, n)
-                runs.append(self._replay_now(f"states-{name}" if states else name, PLAIN, states, leg))
-        return runs
+            self.sighted(sighting_of(factor, tick, ticks, runs, kept))
+            for run, leg_again in zip(runs, again, strict=True):
+                if leg_again is not None and (window := self._window(run.name, plain[:1])):
+                    self._replay_now(f"states-{run.name}", PLAIN, window, leg_again)
+                    self._replay(f"states-{PLAIN_FOR}{run.name}", PLAIN, window)
 
     def _window(self, name: str, plain: Sequence[Path]) -> tuple[int, int] | None:
         """Return the ticks to print states for: where `name` parts from the plain replay, and states are offered."""

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, replay_rows
+from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, factors_in_short, replay_rows
 from chaosctl.report.tables import recovery_rows
 from chaosctl.report.wording import exit_meaning, expectation, headline, measurement, status_word
 from chaosctl.verify.contract import Finding, Status, Verdict
@@ -103,6 +103,8 @@ def _replays(say: _Printer, verdict: Verdict) -> None:
         return
     say.line("Replay", "bold")
     say.table(REPLAY_COLUMNS, replay_rows(verdict))
+    for line in factors_in_short(verdict.objectives):
+        say.line(line)
     for divergence in divergences(verdict):
         _divergence(say, divergence)
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from chaosctl.recording.reader import Recording
 from chaosctl.report import wording
 from chaosctl.report.plots import draw
-from chaosctl.report.replays import REPLAY_COLUMNS, divergences, replay_rows
+from chaosctl.report.replays import REPLAY_COLUMNS, divergences, factors_in_short, replay_rows
 from chaosctl.report.tables import FAULT_COLUMNS, RECOVERY_COLUMNS, fault_rows, generic_table, pairs, recovery_rows
 from chaosctl.report.timeline import NS_PER_S, Timeline, bands_of, timeline_of
 from chaosctl.verify.contract import Finding, Verdict
@@ -56,6 +56,7 @@ def _context(recording: Recording, verdict: Verdict) -> dict[str, Any]:
         "evidence": evidence_of,
         "tables": _tables(verdict),
         "divergences": divergences(verdict),
+        "factors": factors_in_short(verdict.objectives),
         "pairs": pairs,
         "plots": [(plot, Markup(plot.div)) for plot in plots.plots],
         "numbers": list(_numbers(timeline)),

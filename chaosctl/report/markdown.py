@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from chaosctl.recording.reader import Recording
-from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, replay_rows
+from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, factors_in_short, replay_rows
 from chaosctl.report.tables import FAULT_COLUMNS, RECOVERY_COLUMNS, fault_rows, generic_table, recovery_rows
 from chaosctl.report.wording import (
     exit_meaning,
@@ -92,6 +92,7 @@ def _lines(recording: Recording, verdict: Verdict) -> list[str]:
         lines += ["### Rollback", "", *table(*generic_table(verdict.rollback))]
     if verdict.replays:
         lines += ["### Replay", "", *table(REPLAY_COLUMNS, replay_rows(verdict))]
+        lines += [f"- {escape(line)}" for line in factors_in_short(verdict.objectives)] + [""]
         for divergence in divergences(verdict):
             lines += _divergence(divergence)
     if verdict.faults:

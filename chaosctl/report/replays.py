@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chaosctl.recording.factors import Factor
 from chaosctl.report.wording import NOTHING, number
-from chaosctl.verify.contract import Verdict
+from chaosctl.verify.contract import Finding, Status, Verdict
 
 REPLAY_COLUMNS = ("replay", "compared with", "ticks", "result")
 
@@ -50,6 +51,26 @@ def _result(row: Mapping[str, Any]) -> str:
     if row.get("first_divergence") is not None:
         return f"✘ parts at tick {row['first_divergence']}"
     return f"? {row['why_not']}" if row.get("why_not") else "✔ same digest at every tick"
+
+
+def factors_in_short(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Return what the factors of a replay did, a line a result; none where no factor was asked for.
+
+    `deterministic under: a, b` / `broken by: c` / `not tested: d, e, because ...; f, because ...`
+    """
+    named = [(finding.name.removeprefix("replay."), finding) for finding in findings]
+    factors = [(name, finding) for name, finding in named if name in set(Factor)]
+    lines = []
+    for status, words in ((Status.PASS, "deterministic under"), (Status.FAIL, "broken by")):
+        if names := [name for name, finding in factors if finding.status is status]:
+            lines.append(f"{words}: {', '.join(names)}")
+    reasons: dict[str, list[str]] = {}
+    for name, finding in factors:
+        if finding.status is Status.INCONCLUSIVE:
+            reasons.setdefault(finding.why.removeprefix("not tested: because "), []).append(name)
+    if reasons:
+        lines.append("not tested: " + "; ".join(f"{', '.join(names)}, because {why}" for why, names in reasons.items()))
+    return tuple(lines)
 
 
 def divergences(verdict: Verdict) -> list[Divergence]:

@@ -136,8 +136,11 @@ def test_a_snapshot_that_is_not_written_or_cannot_be_read_is_not_tested(tmp_path
 
 
 def test_a_program_that_has_ended_before_it_could_be_killed_shows_nothing(tmp_path: Path) -> None:
-    brief = "open(sys.argv[1]).close(); [print(json.dumps({'tick': tick, 'digest': 0})) for tick in range(3)]"
-    finding, _ = judged(tmp_path, Factor.RESTART, program=f"import json, sys; {brief}")
+    program = """
+import json, os
+os.write(1, "".join(json.dumps({"tick": tick, "digest": 0}) + chr(10) for tick in range(3)).encode())
+"""
+    finding, _ = judged(tmp_path, Factor.RESTART, program=program)
     assert finding.status is Status.INCONCLUSIVE
     assert "before it could be killed at tick 1" in finding.why
 

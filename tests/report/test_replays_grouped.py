@@ -1,11 +1,13 @@
-"""Replays that part in the same way are told once."""
+"""Replays that part in the same way are told once, and factors with the same result in one line."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from chaosctl.report.replays import divergences
+from chaosctl.report.replays import divergences, factors_in_short
+from chaosctl.verify.contract import Finding, Status
 
 
 def row(run: str, tick: int | None, digests: list[str]) -> dict[str, Any]:
@@ -27,3 +29,30 @@ def test_replays_that_part_elsewhere_are_told_apart() -> None:
         "replay-1 parts from live at tick 19, in players",
         "replay-2 parts from live at tick 20, in players",
     ]
+
+
+def of(factor: str, status: Status, why: str = "") -> Finding:
+    return Finding(f"replay.{factor}", "replay", status, "count", None, None, 0.0, why, ())  # type: ignore[arg-type]
+
+
+def test_the_factors_are_told_in_short() -> None:
+    findings = (
+        of("hash-seed", Status.PASS, "the same digest"),
+        of("clock", Status.FAIL, "broken by it: ..."),
+        of("pace", Status.PASS),
+        of("snapshot", Status.INCONCLUSIVE, "not tested: because replays part already without it"),
+        of("cpu", Status.INCONCLUSIVE, "not tested: because there is only one CPU to run on"),
+        of("restart", Status.INCONCLUSIVE, "not tested: because replays part already without it"),
+        of("tamper", Status.PASS),
+    )
+    assert factors_in_short(findings) == (
+        "deterministic under: hash-seed, pace",
+        "broken by: clock",
+        "not tested: snapshot, restart, because replays part already without it; "
+        "cpu, because there is only one CPU to run on",
+    )
+
+
+def test_what_was_not_asked_for_is_not_told() -> None:
+    assert factors_in_short((of("hash-seed", Status.PASS),)) == ("deterministic under: hash-seed",)
+    assert factors_in_short((replace(of("x", Status.FAIL), name="replay"),)) == ()
