@@ -5,6 +5,7 @@ All times are run nanoseconds; all functions are pure.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -129,6 +130,15 @@ def _ready_again(recording: Recording, on: str, called_ns: int) -> int | None:
 def _at(recording: Recording, name: str) -> int | None:
     named = recording.events_named(name)
     return named[0].at_ns if named else None
+
+
+def all_over_ns(recording: Recording) -> float:
+    """Return when the last fault was over: healed, or if nothing came back after it, applied; infinite if it still
+    lasts, 0 if there was none."""
+    injected = [fault for fault in fault_facts(recording) if fault.called_ns is not None]
+    if any(fault.lasting and fault.healed_ns is None for fault in injected):
+        return math.inf
+    return max((max(fault.healed_ns or 0, fault.returned_ns or 0) for fault in injected), default=0)
 
 
 def load_window(recording: Recording) -> Window | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
 from chaosctl.experiment.kinds import ObjectiveKind, Params
-from chaosctl.recording.facts import fault_facts
+from chaosctl.recording.facts import all_over_ns
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 
 if TYPE_CHECKING:
@@ -41,17 +40,22 @@ class ConservedChecker:
 
     def check(self, recording: Recording, params: ConservedParams) -> Checked:
         """Return one finding a name."""
-        asked = [event for event in recording.events_named("observed") if event.fields.get("what") == "totals"]
-        over_ns = _all_over_ns(recording)
-        return Checked(tuple(_finding(name, asked, over_ns) for name in params.names))
+        return Checked(tuple(judge_total(recording, name) for name in params.names))
 
 
-def _all_over_ns(recording: Recording) -> float:
-    """When the last fault was over: healed, or if nothing came back after it, applied; never, if it still lasts."""
-    injected = [fault for fault in fault_facts(recording) if fault.called_ns is not None]
-    if any(fault.lasting and fault.healed_ns is None for fault in injected):
-        return math.inf
-    return max((max(fault.healed_ns or 0, fault.returned_ns or 0) for fault in injected), default=0)
+def judge_total(recording: Recording, name: str) -> Finding:
+    """Return whether a total stayed what it was."""
+    return _finding(name, _asked(recording), all_over_ns(recording))
+
+
+def totals_seen(recording: Recording) -> tuple[str, ...]:
+    """Return the names of the totals that a service gave at least once, in alphabetical order."""
+    given = (event.fields.get("values") for event in _asked(recording))
+    return tuple(sorted({str(name) for values in given if isinstance(values, dict) for name in values}))
+
+
+def _asked(recording: Recording) -> list[Event]:
+    return [event for event in recording.events_named("observed") if event.fields.get("what") == "totals"]
 
 
 def _finding(name: str, asked: list[Event], over_ns: float) -> Finding:

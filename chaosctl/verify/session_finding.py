@@ -68,6 +68,7 @@ def _order(one: OutOfOrder, before: str) -> Evidence:
     text = (
         f"{one.bot} had {before} {one.earlier} in {one.key} by {format_duration(one.earlier_ns)} "
         f"(add {one.earlier_id}) and then added {one.later} from {format_duration(one.later_ns)} on "
-        f"(add {one.later_id}); the read {one.read_id} of {one.reader} asked for at {format_duration(one.asked_ns)} has {one.later} and lacks {one.earlier}"
+        f"(add {one.later_id}); the read {one.read_id} of {one.reader} asked for at "
+        f"{format_duration(one.asked_ns)} has {one.later} and lacks {one.earlier}"
     )
     return Evidence("history.jsonl", f"id {one.read_id}", text)

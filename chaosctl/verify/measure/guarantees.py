@@ -90,11 +90,12 @@ def read_your_writes(history: History) -> Kept:
     troubled = np.unique(session[gaps.of[missing]])
     kept = Kept(judged=_begun_after(reads, session, of, adds.acked_ns[own], troubled))
     rows = np.argsort(session, kind="stable")
+    sorted_sessions = session[rows]
     for one in troubled.tolist():
         part = own[slice(*np.searchsorted(of, [one, one + 1]))]
         part = part[np.argsort(adds.acked_ns[part], kind="stable")]
         known = _Known(adds.acked_ns[part], adds.id[part], adds.element[part], adds.element[part])
-        _follow(kept, history, reads, rows[slice(*np.searchsorted(session[rows], [one, one + 1]))], known)
+        _follow(kept, history, reads, rows[slice(*np.searchsorted(sorted_sessions, [one, one + 1]))], known)
     return kept
 
 
