@@ -10,9 +10,10 @@ from typing import Any
 
 from chaosctl.swarm.bot import Bot, Operation, Refused
 
-# How often each action is chosen, in percent.
-WEIGHTS = {"move": 50, "hit": 25, "queue": 15, "chat": 10}
+# How often each action is chosen, in percent; "seen" reads back.
+WEIGHTS = {"move": 45, "hit": 25, "queue": 15, "chat": 10, "seen": 5}
 WORDS = ("well", "played", "come", "here", "again", "no", "mercy", "lag")
+NO_SESSION = "ERR say HELLO first"
 ENDS = ("settled", "rolled_back")
 
 
@@ -49,17 +50,15 @@ class Player(Bot):
     def turn(self) -> None:
         """Do one thing, chosen by chance."""
         (action,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
+        if action == "seen":
+            self._read_back()
+            return
         self._number += 1
         self._act(action, self._number)
 
     def audit(self) -> None:
         """Read back which actions took effect, and how the matches ended."""
-        with self.operation("seen", f="read", key=self.name) as operation:
-            words = self.ask("SEEN").split()
-            if len(words) == 2 and words[0] == "SEEN":
-                operation.ok("" if words[1] == "-" else words[1])
-            else:
-                operation.info("odd answer")
+        self._read_back()
         if self._open_matches:
             with self.operation("matches"):
                 self._follow_up()
@@ -78,6 +77,14 @@ class Player(Bot):
         elif kind == "MATCH" and len(words) >= 2:
             self._match(words[0], words[1], words[2:])
 
+    def _read_back(self) -> None:
+        with self.operation("seen", f="read", key=self.name) as operation:
+            words = self.ask("SEEN").split()
+            if len(words) == 2 and words[0] == "SEEN":
+                operation.ok("" if words[1] == "-" else words[1])
+            else:
+                operation.info("odd answer")
+
     def _act(self, action: str, number: int) -> None:
         line = self._line(action, number)
         with self.operation(action, f="add", key=self.name, value=number) as operation:
@@ -89,6 +96,8 @@ class Player(Bot):
             operation.ok()
         elif words[:1] == ["ERR"]:
             operation.fail(reply)
+            if reply == NO_SESSION:
+                self.hang_up("cut")  # the next operation connects, and opens the session again
         else:
             operation.info("odd answer")
 
