@@ -127,7 +127,7 @@ def _text(process: ProcessControl, standing: Standing) -> str:
     shown = command if len(command) <= SHOWN else f"{command[: SHOWN // 2]} ... {command[-SHOWN // 2 :]}"
     if pid is None:
         return f"{name}: {version} was started ({shown}) and ended before it was ready{_last_words(process)}"
-    seen = "runs" if command_line(pid) == standing.argv else "was started as"
+    seen = "runs" if _runs(pid, standing.argv) else "was started as"
     ready = "is ready" if standing.ready else f"is not ready{_last_words(process)}"
     return f"{name}: process {pid} {seen} {version} ({shown}) and {ready}"
 
@@ -142,13 +142,12 @@ def named(version: str | None) -> str:
     return "the target's own version" if version is None else f"version {version}"
 
 
-def command_line(pid: int) -> tuple[str, ...]:
-    """Return the words that a process was started with, as the kernel has them (proc(5)); empty if it is gone.
-
-    A program may replace them, as a shell does with `exec`.
-    """
+def _runs(pid: int, argv: tuple[str, ...]) -> bool:
+    """Say whether the kernel has these words for a process (proc(5)): a launcher may have put others in place of the
+    first. A program may also replace all of them, as a shell does with `exec`."""
     try:
         data = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return ()
-    return tuple(word.decode(errors="replace") for word in data.split(b"\0")[:-1])
+        return False
+    words, rest = [word.decode(errors="replace") for word in data.split(b"\0")[:-1]], list(argv[1:])
+    return words == list(argv) or (bool(rest) and words[-len(rest) :] == rest)
