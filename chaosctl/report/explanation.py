@@ -61,7 +61,8 @@ def explain(recording: Recording, verdict: Verdict, objective: str) -> list[str]
         "What was counted": counts(recording, name, params),
         "The numbers": [line for finding in findings for line in _numbers(finding)],
         "Doubts": _doubts(recording, verdict, findings),
-        "Where it stands": [line for finding in findings for line in _evidence(recording, finding)],
+        "Where it stands": [line for finding in findings for line in _evidence(recording, finding)]
+        or ["no line of it stands out: it rests on all that was counted"],
     }
     lines = [f"{objective} of {verdict.experiment}, run {verdict.run_id}, in {recording.folder}"]
     for title, content in sections.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +16,15 @@ from chaosctl.report.wording import duration
 from chaosctl.verify.contract import Verdict
 from chaosctl.verify.estimate import inside
 from chaosctl.verify.measure.stalls import STOOD_STILL_NS
+from chaosctl.verify.registry import checkers
 
 if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
 
 Fact = tuple[int, str, str]  # run ns, place in the files, words
 _OBSERVED = {"conserved": "totals", "same_digest": "digest"}
+_ID = re.compile(r"id (-?\d+)")
+_IDS_SHOWN, _VALUE_SHOWN = 50, 80
 
 
 def recorded_facts(recording: Recording, verdict: Verdict, name: str, params: Params | None) -> list[Fact]:
@@ -32,7 +37,23 @@ def recorded_facts(recording: Recording, verdict: Verdict, name: str, params: Pa
             events.append((event.at_ns, f"events.jsonl:{event.line}", words))
         said = words if words and event.event == "observed" else said
     probed = list(_probed(verdict, getattr(params, "consecutive", 20))) if name == "recovery" else []
-    return sorted([*events, *probed], key=lambda fact: fact[0])
+    return sorted([*events, *probed, *_named_lines(recording, verdict, name)], key=lambda fact: fact[0])
+
+
+def _named_lines(recording: Recording, verdict: Verdict, name: str) -> Iterator[Fact]:
+    """The lines of the history that the evidence names by their id."""
+    named = [item for finding in verdict.objectives if finding.checker == name for item in finding.evidence]
+    found = [_ID.fullmatch(item.where) for item in named if item.file == "history.jsonl"]
+    ids = list(dict.fromkeys(int(match[1]) for match in found if match))[:_IDS_SHOWN]
+    if not ids:
+        return
+    history = recording.history()
+    for row in np.flatnonzero(np.isin(history.id, ids)).tolist():
+        bot, f, key = (getattr(history, f"{of}s")[getattr(history, of)[row]] for of in ("bot", "f", "key"))
+        value = history.value[row].as_py()
+        said = "" if value is None else f" {value[:_VALUE_SHOWN]}{'...' if len(value) > _VALUE_SHOWN else ''}"
+        mark = Mark(int(history.mark[row])).name.lower()
+        yield int(history.at_ns[row]), f"history.jsonl id {history.id[row]}", f"{bot} {f} {key}{said}: {mark}"
 
 
 def _words(event: Event) -> str | None:
@@ -119,23 +140,33 @@ def _probed(verdict: Verdict, consecutive: int) -> Iterator[Fact]:
 
 
 def counts(recording: Recording, name: str, params: Params | None) -> list[str]:
-    """Return how much was seen of what the objective rests on, and which stretches its `during` means."""
-    match name:
-        case "latency" | "errors" | "throughput" if params is not None:
-            return list(_operations(recording, params))
-        case "recovery":
-            return list(_probes(recording.samples("probe-relay"), load_window(recording)))
-        case "lost_acks" | "lost_sessions":
-            return list(_history(recording))
-        case "metrics":
-            return list(_sampled(recording))
-        case "replay":
-            runs = recording.digest_runs()
-            return [f"{run}: digests of {len(read.lines)} ticks  [digests/{run}.jsonl]" for run, read in runs.items()]
-        case _:
-            asked = [e for e in recording.events_named("observed") if e.fields.get("what") == _OBSERVED.get(name)]
-            answered = sum(event.fields.get("ok") is not False for event in asked)
-            return [f"{len(asked)} questions, {answered} answered  [events.jsonl]"] if name in _OBSERVED else []
+    """Return how much was seen of what the objective rests on, and which stretches its `during` means.
+
+    What it rests on follows from its parameters and from what its kind says it needs, so a new objective has it too.
+    """
+    checker = checkers().get(name)
+    needs = checker.kind.needs if checker else frozenset()
+    lines: list[str] = []
+    if hasattr(params, "during"):
+        lines += _operations(recording, params)
+    if "probe" in needs:
+        lines += _probes(recording.samples("probe-relay"), load_window(recording))
+    if "history" in needs:
+        lines += _history(recording)
+    if "replay" in needs:
+        runs = recording.digest_runs()
+        lines += [f"{run}: digests of {len(read.lines)} ticks  [digests/{run}.jsonl]" for run, read in runs.items()]
+    if name == "metrics":
+        lines += _sampled(recording)
+    if name in _OBSERVED:
+        asked = [e for e in recording.events_named("observed") if e.fields.get("what") == _OBSERVED[name]]
+        answered = sum(event.fields.get("ok") is not False for event in asked)
+        lines.append(f"{len(asked)} questions, {answered} answered  [events.jsonl]")
+    return lines or [f"{count} events of {kind}  [events.jsonl]" for kind, count in _kinds(recording).items()]
+
+
+def _kinds(recording: Recording) -> Counter[str]:
+    return Counter(event.event for event in recording.events)
 
 
 def _operations(recording: Recording, params: Any) -> Iterator[str]:

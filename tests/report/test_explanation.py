@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from chaosctl.errors import UsageError
+from chaosctl.recording.model import Mark
 from chaosctl.recording.reader import Recording
+from chaosctl.recording.writer import HistoryWriter
 from chaosctl.report.explanation import explain, overview
 from chaosctl.verify.judge import judge
 from chaosctl.verify.registry import checkers
@@ -93,6 +97,82 @@ def test_a_recovery_that_never_came_says_until_when_it_was_watched(tmp_path: Pat
     text = told(tmp_path, "recovery", outages=[(TIMELINE_START, LOAD_START + 20 * S)])
     assert "    21.000 s  f1-kill: its window ends; not serviceable nor steady until here" in text
     assert "> 15 s" in text
+
+
+def a_bit_of_everything(writer: HistoryWriter) -> None:
+    """Write a history that has something for every objective which judges histories."""
+    adds_and_read(writer, elements=30, lost=[4])
+    said = [
+        ("write", "r", "1", "1"),
+        ("get", "r", None, "2"),
+        ("send", "s", "1", "1"),
+        ("enqueue", "q", "1", "1"),
+        ("dequeue", "q", None, "1"),
+        ("remove", "p1", "9", "9"),
+        ("contains", "p1", "17", "17=yes"),
+    ]
+    for number, (f, key, asked, answered) in enumerate(said):
+        at = LOAD_START + number * 100 * MS
+        writer.write(at, Mark.INVOKE, 9_000 + number, "near-1", f, key, asked)
+        writer.write(at + MS, Mark.OK, 9_000 + number, "near-1", f, key, answered)
+    for number, (f, key, value) in enumerate(
+        [
+            ("session", "near-1", "open"),
+            ("session", "near-1", "cut"),
+            ("session", "near-1", "resumed"),
+            ("event", "m1", "started"),
+            ("event", "m1", "settled"),
+            ("version", "world", "good"),
+            ("receive", "s", "1"),
+        ]
+    ):
+        writer.write(TIMELINE_START + (number - 1) * S // 2, Mark.OK, 9_100 + number, "near-1", f, key, value)
+
+
+def example_of(name: str) -> Any:
+    """Return the objective as its kind's own example has it."""
+    return YAML(typ="safe").load(checkers()[name].kind.example)[name]
+
+
+def sections(text: str) -> dict[str, list[str]]:
+    """Return the lines of an explanation by their titles."""
+    parts = text.split("\n\n")[1:]
+    return {title: lines for title, *lines in (part.splitlines() for part in parts)}
+
+
+@pytest.mark.parametrize("name", checkers())
+def test_every_objective_that_there_is_is_explained(tmp_path: Path, name: str) -> None:
+    """Nothing is written for one objective here: a new one has to be explained by what it says of itself."""
+    sampled = {"service": "world", "replica": 0, "pid": 1, "values": {"memory_bytes": 1e6}, "ok": True}
+    text = told(
+        tmp_path,
+        name,
+        objectives={name: example_of(name)},
+        history=a_bit_of_everything,
+        events=[*WHOLE["events"], *((LOAD_START + n * S, "metrics", sampled) for n in range(20))],
+    )
+    said = sections(text)
+    assert "crashed" not in text and "could not be read" not in text
+    empty = [title for title, lines in said.items() if [line.strip() for line in lines] in ([], ["nothing"])]
+    assert empty == [] and len(said) == 7, text
+    kind = checkers()[name].kind
+    assert kind.summary in " ".join(line.strip() for line in said["What it means"])
+    counted = "\n".join(said["What was counted"])
+    if "history" in kind.needs:
+        assert "add: 30 invoke, 30 ok  [history.jsonl]" in counted and "session: 3 ok" in counted
+    for line in said["What was recorded, in order"]:
+        assert re.search(r"\[(events.jsonl(:\d+)?|history.jsonl id -?\d+|samples/\S+ intended_ns \d+)\]$", line), line
+
+
+def test_the_history_lines_that_the_evidence_names_are_shown_in_order(tmp_path: Path) -> None:
+    text = told(tmp_path, "lost_acks", history=lambda writer: adds_and_read(writer, elements=30, lost=[4]))
+    (id,) = {
+        line.split(" id ")[1].split(":")[0]
+        for line in text.splitlines()
+        if "history.jsonl id" in line and "]" not in line
+    }
+    for at, mark in ((1.040, "invoke"), (1.041, "ok")):
+        assert f"{at:>10.3f} s  near-1 add p1 4: {mark}  [history.jsonl id {id}]" in text
 
 
 def test_latency_says_which_stretches_it_looked_at_and_how_many_operations(tmp_path: Path) -> None:
