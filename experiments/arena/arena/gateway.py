@@ -1,10 +1,10 @@
 """A gateway: clients on one side, one resuming link to the world on the other. It keeps nothing that matters.
 
-    python3 -m arena.gateway --listen 127.0.0.1:7000 --world 127.0.0.1:7100 --index 0
+    python3 -m arena.gateway --listen 127.0.0.1:7000 --status 127.0.0.1:7001 --world 127.0.0.1:7100 --index 0
 
 To the world: `["line", client, player, text]`, `["here", client, player]` and `["gone", client, player]` as frames,
 and `["ping", id]` outside the numbering. From the world: `[[client, text], ...]` as frames, and `["pong", id, tick]`.
-A client that disconnects closes its session.
+A client that disconnects closes its session. The status port serves /metrics.
 """
 
 from __future__ import annotations
@@ -15,17 +15,19 @@ import os
 import sys
 from collections import deque
 
+from arena import defects
 from arena.link import LinkClient, Peer
 from arena.numbering import Body
-from arena.protocol import HELP, LONGEST_LINE, hello_name
+from arena.protocol import HELP, LONGEST_LINE, action_number, hello_name
 from arena.releases import add_option, version_line
-from arena.wire import Address, LineSplitter, address, run_service, say
+from arena.wire import Address, LineSplitter, Traffic, address, json_page, run_service, say, serve_pages
 
 MOST_CLIENTS = 10_000
 MOST_WAITING = 256  # lines of one client that are not answered yet
 MOST_PINGS = 1_000
 PUSH_BUFFER_BYTES = 64 << 10  # a client that reads slower gets no pushes,
 MOST_BUFFER_BYTES = 1 << 20  # and is cut in the end
+ALONE_AFTER_S = 1.0  # the planted split brain: without a word from the world for so long, it decides itself
 
 
 class Client(asyncio.Protocol):
@@ -56,6 +58,7 @@ class Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle whole lines."""
+        self._gateway.traffic.received_bytes += len(data)
         for line in self._lines.feed(data):
             if self._transport is None or self._transport.is_closing():
                 return
@@ -85,7 +88,9 @@ class Client(asyncio.Protocol):
     def write(self, text: str) -> None:
         """Send a line, unless the client is gone; one that does not read is cut."""
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(text.encode() + b"\n")
+            line = text.encode() + b"\n"
+            self._transport.write(line)
+            self._gateway.traffic.sent_bytes += len(line)
             if self._transport.get_write_buffer_size() > MOST_BUFFER_BYTES:
                 self._transport.abort()
 
@@ -106,7 +111,13 @@ class Client(asyncio.Protocol):
             self._forward(text)
 
     def _forward(self, text: str) -> None:
+        if self._gateway.alone and self.player is not None and (n := action_number(text)) is not None:
+            self.write(f"OK {n} 0")
+            return
         if (name := hello_name(text)) is not None:
+            if self._gateway.turns_away and self._transport is not None:
+                self._transport.abort()
+                return
             if self.player is not None:
                 self.write(f"ERR this session is {self.player}'s")
                 return
@@ -120,9 +131,13 @@ class Client(asyncio.Protocol):
 class Gateway:
     """All clients of one gateway, and its link."""
 
-    def __init__(self, world: Address, index: int, release: int) -> None:
+    def __init__(self, world: Address, index: int, release: int, planted: frozenset[str] = frozenset()) -> None:
         self.release = release
-        self.link = LinkClient(world, f"gateway-{index}", self._from_world, self._pong, self._link_up)
+        redials = defects.DEAD_LINK not in planted
+        self.link = LinkClient(world, f"gateway-{index}", self._from_world, self._pong, self._link_up, redials)
+        self.traffic = Traffic()
+        self._planted = planted
+        self._index = index
         self._clients: dict[int, Client] = {}
         self._numbers = 0
         self._pings: dict[int, int] = {}
@@ -132,6 +147,29 @@ class Gateway:
     def full(self) -> bool:
         """Whether the world takes no more lines now."""
         return self.link.full
+
+    @property
+    def alone(self) -> bool:
+        """Whether it decides itself now: never, without the planted split brain."""
+        return defects.SPLIT_BRAIN in self._planted and self.link.silent_s > ALONE_AFTER_S
+
+    @property
+    def turns_away(self) -> bool:
+        """Whether it takes no more players though it could: never, unless that is planted."""
+        return defects.UNBALANCED_GATEWAYS in self._planted and self._index % 2 == 1 and self.players >= 3
+
+    @property
+    def players(self) -> int:
+        """How many of the clients have a session."""
+        return sum(client.player is not None for client in self._clients.values())
+
+    def metrics(self) -> dict[str, int]:
+        """Return what there is to be watched: clients with a session, and the bytes to and from all clients."""
+        return {
+            "clients": self.players,
+            "sent_bytes": self.traffic.sent_bytes,
+            "received_bytes": self.traffic.received_bytes,
+        }
 
     def client(self) -> Client:
         """Make the protocol object of a new connection."""
@@ -158,6 +196,9 @@ class Gateway:
 
     def ping(self, client: Client) -> None:
         """Ask the world for a sign of life; it is asked again when the link was cut in between."""
+        if self.alone:
+            client.write("PONG 0")
+            return
         self._ping_numbers += 1
         self._pings[self._ping_numbers] = client.number
         if len(self._pings) > MOST_PINGS:
@@ -198,14 +239,17 @@ def _text(line: bytes | None) -> str | None:
     return text if text.isprintable() else None
 
 
-async def serve(asked: argparse.Namespace, stop: asyncio.Event) -> None:
+async def serve(asked: argparse.Namespace, planted: frozenset[str], stop: asyncio.Event) -> None:
     """Run one gateway until `stop` is set."""
-    gateway = Gateway(asked.world, asked.index, asked.release)
-    server = await asyncio.get_running_loop().create_server(gateway.client, *asked.listen)
+    gateway = Gateway(asked.world, asked.index, asked.release, planted)
+    servers = [await asyncio.get_running_loop().create_server(gateway.client, *asked.listen)]
+    if asked.status is not None:
+        servers.append(await serve_pages(asked.status, {"/metrics": lambda: json_page(gateway.metrics())}))
     linking = asyncio.create_task(gateway.link.run())
     say(f"gateway {asked.index}, release {asked.release}, listens on {asked.listen[0]}:{asked.listen[1]}")
     await stop.wait()
-    server.close()
+    for server in servers:
+        server.close()
     linking.cancel()
 
 
@@ -214,10 +258,16 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="arena.gateway", description="A gateway of the arena.")
     parser.add_argument("--listen", type=address, required=True, help="where clients connect: HOST:PORT")
     parser.add_argument("--world", type=address, required=True, help="where the world is: HOST:PORT")
+    parser.add_argument("--status", type=address, help="where its status is served: HOST:PORT")
     parser.add_argument("--index", type=int, default=0, help="which of the gateways this is")
     add_option(parser)
+    parser.add_argument("--defect", action="append", default=[], help="a planted defect, see arena/defects.py")
     asked = parser.parse_args(argv)
-    return run_service("gateway", lambda stop: serve(asked, stop))
+
+    async def service(stop: asyncio.Event) -> None:
+        await serve(asked, defects.chosen(asked.defect), stop)
+
+    return run_service("gateway", service)
 
 
 if __name__ == "__main__":

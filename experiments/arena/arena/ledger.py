@@ -3,7 +3,8 @@
     python3 -m arena.ledger --listen 127.0.0.1:7200 --status 127.0.0.1:7201 --db ledger.db
 
 From the world: `[key, operation]` as frames, as they stand in the outbox of its state. To the world:
-`[key, done, balances]`. The status port serves /healthz, /totals (all gold there is) and /digest (of all rows).
+`[key, done, balances]`. The status port serves /healthz, /totals (all gold there is), /digest (of all rows) and
+/metrics.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ class Ledger:
         self._bank = bank
         self._stop = stop
         self.broken: str | None = None
+        self.requests = 0
 
     def answer(self, peer: Peer, number: int, body: Body) -> None:
         """Commit one frame of a world, answer it, and only then let the world forget it."""
         if self.broken is not None:
             return
+        self.requests += 1
         key, entry = body
         try:
             done, balances = self._bank.apply(key, entry)
@@ -49,12 +52,13 @@ async def serve(listen: Address, status: Address, db: Path, planted: frozenset[s
         bank = Bank(db, planted)
     except sqlite3.Error as error:
         raise OSError(f"cannot open {db}: {error}") from error
+    ledger = Ledger(bank, stop)
     pages = {
         "/healthz": lambda: (200, "ok\n"),
         "/totals": lambda: json_page({"gold": bank.total()}),
         "/digest": lambda: (200, bank.digest() + "\n"),
+        "/metrics": lambda: json_page({"requests": ledger.requests}),
     }
-    ledger = Ledger(bank, stop)
     links = await LinkServer(ledger.answer).listen(listen)
     page_server = await serve_pages(status, pages)
     say(f"ledger listens on {listen[0]}:{listen[1]}, defects: {', '.join(sorted(planted)) or 'none'}")

@@ -22,12 +22,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 from collections.abc import Callable
 from typing import Any
 
 from arena.numbering import Body, Half, LinkError, encode
-from arena.wire import Address, LineSplitter
+from arena.wire import Address, LineSplitter, Traffic
 
 BEAT_S = 0.5
 # A stall of a few seconds is ridden out: TCP delivers what waited, sooner than a new connection would.
@@ -41,9 +42,15 @@ LONGEST_FRAME = 4 << 20
 class Connection(asyncio.Protocol):
     """One TCP connection of a link: messages in and out, beats, and an end when the peer is silent."""
 
-    def __init__(self, on_message: Callable[[Connection, list[Any]], None], on_lost: Callable[[Connection], None]):
+    def __init__(
+        self,
+        on_message: Callable[[Connection, list[Any]], None],
+        on_lost: Callable[[Connection], None],
+        traffic: Traffic,
+    ) -> None:
         self._on_message = on_message
         self._on_lost = on_lost
+        self._traffic = traffic
         self._lines = LineSplitter(LONGEST_FRAME)
         self._transport: asyncio.Transport | None = None
         self._loop = asyncio.get_running_loop()
@@ -67,6 +74,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand on whole messages; a peer that talks nonsense is cut."""
         self._heard_at = self._loop.time()
+        self._traffic.received_bytes += len(data)
         try:
             for line in self._lines.feed(data):
                 message = json.loads(line or b"")
@@ -82,9 +90,15 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             return
         self._transport.write(data)
+        self._traffic.sent_bytes += len(data)
         self._wrote_at = self._loop.time()
         if self._transport.get_write_buffer_size() > MOST_BUFFERED_BYTES:
             self.abort()
+
+    @property
+    def silent_s(self) -> float:
+        """For how long nothing was heard."""
+        return self._loop.time() - self._heard_at
 
     def abort(self) -> None:
         """Cut it."""
@@ -115,6 +129,11 @@ class Peer:
     def up(self) -> bool:
         """Whether there is a connection that both sides agreed on."""
         return self._connection is not None
+
+    @property
+    def silent_s(self) -> float:
+        """For how long the other side was not heard; without end where there is no connection."""
+        return math.inf if self._connection is None else self._connection.silent_s
 
     @property
     def full(self) -> bool:
@@ -180,7 +199,10 @@ class Peer:
 
 
 class LinkClient(Peer):
-    """The side that dials. `on_fresh` is called when the server does not remember what was before."""
+    """The side that dials. `on_up` is told whether the server does not remember what was before.
+
+    Without `redials`, the planted defect `dead-link`, a link that was up and is cut stays down.
+    """
 
     def __init__(
         self,
@@ -189,8 +211,11 @@ class LinkClient(Peer):
         on_frame: Callable[[Peer, int, Body], None],
         on_now: Callable[[Peer, Body], None] = lambda peer, body: None,
         on_up: Callable[[bool], None] = lambda fresh: None,
+        redials: bool = True,
     ) -> None:
         super().__init__(on_frame, on_now)
+        self.traffic = Traffic()
+        self._redials = redials
         self._server = server
         self._name = f"{name}-{os.urandom(4).hex()}"
         self._session: str | None = None
@@ -203,6 +228,8 @@ class LinkClient(Peer):
             lost = asyncio.Event()
             with contextlib.suppress(OSError, TimeoutError):
                 failures = 0 if await self._connect(lost) else failures + 1
+            if not self._redials and self._session is not None:
+                return
             await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
 
     async def _connect(self, lost: asyncio.Event) -> bool:
@@ -224,7 +251,7 @@ class LinkClient(Peer):
             lost.set()
 
         loop = asyncio.get_running_loop()
-        dialling = loop.create_connection(lambda: Connection(take, lose), *self._server)
+        dialling = loop.create_connection(lambda: Connection(take, lose, self.traffic), *self._server)
         transport, connection = await asyncio.wait_for(dialling, HANDSHAKE_S)
         try:
             hello = ["hello", self._name, self._session, self.half.received, self.half.first]
@@ -287,6 +314,7 @@ class LinkServer:
         forget_after_s: float = 3.0,
     ) -> None:
         self.peers: dict[str, ServedPeer] = {}
+        self.traffic = Traffic()
         self._on_frame = on_frame
         self._on_now = on_now
         self._on_forgotten = on_forgotten
@@ -319,7 +347,7 @@ class LinkServer:
                 loop = asyncio.get_running_loop()
                 greeted[0].forgetting = loop.call_later(self._forget_after_s, self.forget, greeted[0])
 
-        return Connection(take, lose)
+        return Connection(take, lose, self.traffic)
 
     def _greet(self, connection: Connection, name: str, session: str | None, received: int, first: int) -> ServedPeer:
         peer = self.peers.get(name)

@@ -74,6 +74,12 @@ def hello_name(line: str) -> str | None:
     return words[1] if good else None
 
 
+def action_number(line: str) -> int | None:
+    """Return the number of a line that asks for an action, None for any other."""
+    verb, number, *_ = [*line.split(), "", ""]
+    return int(number) if verb in _ACTIONS and _INTEGER.fullmatch(number) else None
+
+
 def _hello(rest: str) -> Asked:
     words = rest.split()
     if len(words) != 2 or not _NAME.fullmatch(words[0]) or not _TOKEN.fullmatch(words[1]):

@@ -11,9 +11,13 @@ MOST_SEEN = 8
 
 
 class Grid:
-    """The players who are online, by cells as wide as the radius of sight."""
+    """The players who are online, by cells as wide as the radius of sight.
 
-    def __init__(self, players: Iterable[Player]) -> None:
+    `everybody`, the planted defect `broadcast`: distance does not matter.
+    """
+
+    def __init__(self, players: Iterable[Player], *, everybody: bool = False) -> None:
+        self._everybody = everybody
         self._cells: dict[tuple[int, int], list[Player]] = {}
         for player in players:
             if player.online:
@@ -21,6 +25,8 @@ class Grid:
 
     def nearest(self, player: Player) -> list[Player]:
         """Return at most 8 others within the radius, the nearest first."""
+        if self._everybody:
+            return [other for cell in self._cells.values() for other in cell if other is not player]
         column, row = player.x // RADIUS, player.y // RADIUS
         seen: list[tuple[int, str, Player]] = []
         for cell in ((column + dx, row + dy) for dx in (-1, 0, 1) for dy in (-1, 0, 1)):

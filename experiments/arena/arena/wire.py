@@ -8,10 +8,19 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 Address = tuple[str, int]
 Page = Callable[[], tuple[int, str]]
+
+
+@dataclass
+class Traffic:
+    """What was carried since the process started."""
+
+    sent_bytes: int = 0
+    received_bytes: int = 0
 
 
 class LineSplitter:

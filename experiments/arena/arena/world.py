@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from arena import defects, reads
+from arena import defects, outages, reads
 from arena.inputlog import LineFile, digest_line, encode, input_log
 from arena.link import LinkClient, LinkServer, Peer
 from arena.numbering import Body
@@ -54,6 +54,7 @@ class World:
         self.release = release
         self.gateways = LinkServer(self._arrived, self._ping, self._gateway_gone)
         self.ledger = LinkClient(ledger, "world", self._confirmed)
+        self._ledger_at = ledger
         self._folder = folder
         planted = self.state.planted
         self._log = release.log(input_log(folder / "input.log", planted))
@@ -63,7 +64,8 @@ class World:
         self._inputs: list[Input] = _first_inputs(recovered)
         self._confirmations: list[tuple[int, Input]] = []
         self._homes: dict[str, tuple[Peer, int]] = {}
-        self._asked_of_ledger: set[str] = set()  # only looked up, never iterated
+        self._asked_of_ledger = outages.Asked(planted)
+        self._kept: list[str] = []  # nobody needs it: the planted memory leak
 
     def tick(self) -> None:
         """Play one tick: log, apply, digest, answer, in this order. Raises OSError when a file cannot be written."""
@@ -89,6 +91,17 @@ class World:
             return [given for given in inputs if given[0] != "chat"]
         return inputs
 
+    def metrics(self) -> dict[str, int]:
+        """Return what there is to be watched; the bytes are those to and from all gateways."""
+        return {
+            "players": sum(player.online for player in self.state.players.rows()),
+            "matches": len(self.state.matches),
+            "outbox": len(self.state.outbox),
+            "ledger_requests": self.ledger.half.sent,
+            "sent_bytes": self.gateways.traffic.sent_bytes,
+            "received_bytes": self.gateways.traffic.received_bytes,
+        }
+
     def close(self) -> None:
         """Close the files."""
         self._log.close()
@@ -97,6 +110,8 @@ class World:
     def _arrived(self, gateway: Peer, number: int, body: Body) -> None:
         kind, client, player, *rest = body
         if kind == "line":
+            if defects.MEMORY_LEAK in self.state.planted:
+                self._kept.append(rest[0].ljust(outages.KEPT_BYTES))
             asked = self.release.heard(parse(player, rest[0]))
         elif kind in ("here", "gone"):
             asked = Asked(given=["back" if kind == "here" else "leave", player])
@@ -162,7 +177,7 @@ class World:
         """Yield what players are told unasked: their matches, what was said near them, and now and then their view."""
         yield from step.pushes
         players = self.state.players
-        grid = Grid(players.rows())
+        grid = Grid(players.rows(), everybody=defects.BROADCAST in self.state.planted)
         for name, text in step.said:
             for listener in grid.nearest(players[name]):
                 yield listener.name, f"* CHAT {name} {text}"
@@ -174,11 +189,11 @@ class World:
         """Send what stands in the outbox and was not sent by this process yet."""
         outbox = self.state.outbox
         for key in outbox:
-            if key not in self._asked_of_ledger and not self.ledger.full:
-                self._asked_of_ledger.add(key)
+            if not self.ledger.full and self._asked_of_ledger.due(key, self.state.tick):
                 self.ledger.send([key, outbox[key]])
-        if len(self._asked_of_ledger) > 2 * len(outbox) + 1000:
-            self._asked_of_ledger = {key for key in outbox if key in self._asked_of_ledger}
+        self._asked_of_ledger.keep_only(outbox, 2 * len(outbox) + 1000)
+        if outbox and defects.HUNG_DEPENDENCY in self.state.planted:
+            outages.wait_for_ledger(self._ledger_at)
 
 
 def _first_inputs(recovered: Recovered) -> list[Input]:
@@ -225,6 +240,7 @@ async def serve(asked: argparse.Namespace, planted: frozenset[str], stop: asynci
         world = World(recovered, asked.data, asked.ledger, release)
         pages = {
             "/healthz": lambda: (200, "ok\n"),
+            "/metrics": lambda: json_page(world.metrics()),
             "/status": lambda: json_page(
                 {
                     "role": "leader",
@@ -235,6 +251,8 @@ async def serve(asked: argparse.Namespace, planted: frozenset[str], stop: asynci
                 }
             ),
         }
+        if recovered.downtime_ms is not None and not await outages.come_back(asked, planted, pages, stop):
+            return
         # Both ports open after the recovery: an answer from here means that the world plays.
         links = await world.gateways.listen(asked.listen)
         page_server = await serve_pages(asked.status, pages)
