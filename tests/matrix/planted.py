@@ -7,21 +7,53 @@ import ast
 from tests.matrix.cases import FOLDER, Case
 
 ARENA_DEFECTS = FOLDER.parents[1] / "experiments" / "arena" / "arena" / "defects.py"
-PARTS_ANYWAY = "replays part without any perturbation, so that no factor can be told apart"
+PARTS_ANYWAY = {"replay.*": "plain replays part already, so that no factor can be told apart"}
+LOSES = {
+    "lost_acks": "what is gone was acknowledged",
+    "read_your_writes": "what is gone was the reader's own",
+    "monotonic_reads": "what is gone had been read before",
+    "rollback.*": "the kill came with it",
+}
+FACTORS = ("faketime", "locale")
+SHORT_RESUME = {"ARENA_RESUME_WITHIN": "1"}
 
 CASES: tuple[Case, ...] = (
-    Case("", "crash"),
-    Case("wall-clock", "crash", ("replay", "replay.clock"), {"replay.*": PARTS_ANYWAY}),
-    Case(
-        "unordered",
-        "crash",
-        ("replay.hash-seed",),
-        {"replay": "every process has a hash seed of its own", "replay.*": PARTS_ANYWAY},
-    ),
-    Case("unseeded-random", "crash", ("replay",), {"replay.*": PARTS_ANYWAY}),
-    Case("ack-before-log", "crash", ("lost_acks",), {"read_your_writes": "what was lost was the reader's own"}),
-    Case("double-apply", "crash", ("exactly_once",)),
-    Case("gold-leak", "crash", ("conserved",)),
+    Case("", "crash", needs=FACTORS),
+    Case("", "outage", env=SHORT_RESUME),
+    Case("", "cut"),
+    Case("", "ledger"),
+    Case("", "steady"),
+    # The same inputs do not lead to the same state.
+    Case("wall-clock", "crash", ("replay", "replay.clock"), PARTS_ANYWAY, needs=FACTORS),
+    Case("unordered", "crash", ("replay", "replay.hash-seed"), PARTS_ANYWAY, needs=FACTORS),
+    Case("unseeded-random", "crash", ("replay",), PARTS_ANYWAY, needs=FACTORS),
+    Case("thread-race", "crash", ("replay",), PARTS_ANYWAY, needs=FACTORS),
+    Case("locale-format", "crash", ("replay.locale",), needs=FACTORS),
+    Case("unlogged-input", "crash", ("replay",), {**PARTS_ANYWAY, **LOSES}, needs=FACTORS),
+    # A promise is broken.
+    Case("ack-before-log", "crash", ("lost_acks",), LOSES, needs=FACTORS),
+    Case("no-flush", "crash", ("lost_acks",), LOSES, needs=FACTORS),
+    Case("lost-hole", "crash", ("rollback.order",), LOSES, needs=FACTORS),
+    Case("double-apply", "crash", ("exactly_once",), needs=FACTORS),
+    Case("gold-leak", "crash", ("conserved.*",), {"rollback.*": "so has the total"}, needs=FACTORS),
+    Case("half-rollback", "outage", ("rollback.ends",), {"atomic": "its parts end differently"}, SHORT_RESUME),
+    Case("neither", "crash", ("rollback.ends",), needs=FACTORS),
+    Case("both", "outage", ("rollback.ends",), {"atomic": "its ends differ"}, SHORT_RESUME),
+    Case("stale-reads", "crash", ("read_your_writes",), {"rollback.*": "old reads look like losses"}, needs=FACTORS),
+    Case("non-monotonic", "crash", ("monotonic_reads",), {"read_your_writes": "an old read lacks own writes"}, needs=FACTORS),
+    Case("lost-sessions", "crash", ("lost_sessions",), needs=FACTORS),
+    Case("split-brain", "cut", ("lost_acks",), LOSES),
+    # It does not come back, or not for good.
+    Case("slow-recovery", "crash", ("recovery.serviceable",), needs=FACTORS),
+    Case("never-recovers", "crash", ("recovery.serviceable",), needs=FACTORS),
+    Case("falls-again", "crash", ("recovery.steady",), needs=FACTORS),
+    Case("dead-link", "cut", ("recovery.serviceable",)),
+    # It harms itself.
+    Case("hung-dependency", "ledger", ("latency.*", "errors")),
+    Case("retry-storm", "ledger", ("metrics.world.ledger_requests.*",)),
+    Case("unbalanced-gateways", "steady", ("metrics.gateway.clients.*",)),
+    Case("broadcast", "steady", ("metrics.world.sent_bytes.*",)),
+    Case("memory-leak", "steady", ("metrics.world.memory_bytes.*",)),
 )
 
 
