@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from chaosctl.recording.model import Mark
 from chaosctl.recording.writer import HistoryWriter

@@ -1,8 +1,8 @@
 """How long reads of sets stayed behind what had been acknowledged: until all are complete, and at most for a while.
 
-A read should have all that had been acknowledged before it was asked for. One that does not is *behind*. An element that
-some are behind with and that is in a read asked for later was only late (stale); one that no later read has is lost,
-and a set with a lost element never converges. Whoever read is of no account: replicas agree when every read is complete.
+A read should have all that had been acknowledged before it was asked for. One that does not is *behind*. An element
+that some are behind with and that is in a read asked for later was only late (stale); one that no later read has is
+lost, and a set with a lost element never converges. Who read is of no account: replicas agree when all are complete.
 An add of unknown outcome counts from the first answer on that shows it, if that was asked for after the last fault.
 """
 

@@ -74,7 +74,7 @@ class Universe:
 
     def covered(self, reads: Reads, group: Codes) -> tuple[Int64, Int64]:
         """Return for each range of the reads (each looked for in its `group`) the places [low, high) that it covers."""
-        groups: Codes = np.repeat(group, reads.lengths())
+        groups = np.repeat(_wide(group), reads.lengths())
         return self.places(groups, reads.starts, "left"), self.places(groups, reads.ends, "right")
 
     def gaps(self, reads: Reads, group: Codes) -> Gaps:
