@@ -59,7 +59,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a checker returns: its findings, and tables for the report (`recovery`, `replays`, `rollback`)."""
+    """What a checker returns: its findings, and tables for the report: `recovery`, `replays`, `rollback`, `releases`."""
 
     findings: tuple[Finding, ...]
     tables: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Verdict:
     """What a run proved. verdict.json is this, field by field, with `status` values as strings.
 
     `faults`: id, kind, on, requested_ns, applied_ns, returned_ns, healed_ns, proved, proof (and heal_proved).
-    `recovery`: one row a fault. `relay`, `generator`, `environment`: objects. `notes`: what a reader must know
+    `recovery`: one row a fault; `releases`: one a version that was rolled back. `relay`, `generator`, `environment`: objects. `notes`: what a reader must know
     (torn tails, restarts, closed-loop load). `exit_code` follows from the rest.
     """
 
@@ -100,6 +100,7 @@ class Verdict:
     environment: Mapping[str, Any]
     ended: str
     notes: tuple[str, ...]
+    releases: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,3 +129,68 @@ class RecoveryRow:
     sessions_resumed: int | None
     sessions_lost: int | None
     outages: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ReleaseRow:
+    """A version that was deployed and rolled back; times are run ns. Everything counts up to `served_again_ns` (± the
+    `uncertainty_ns`), or if that was not seen to `censored_ns`.
+
+    `bad_for_ns` is how long the bad version was ready, `both_for_ns` how long both were. `operations` were meant from
+    the deploy on, `failed` of them; `answered_by_bad` None: nobody can tell. `good_exits` counts lives of the good
+    version that ended of themselves after the rollback, `good_unready` replicas that never became ready, `lost` what
+    was acknowledged under the bad version and is in no later read.
+    """
+
+    deploy: str
+    rollback: str
+    on: str
+    version: str
+    deployed_ns: int
+    rolled_back_ns: int
+    censored_ns: int
+    bad_for_ns: int
+    both_for_ns: int
+    served_again_ns: int | None
+    uncertainty_ns: int
+    operations: int
+    failed: int
+    answered_by_bad: int | None
+    good_exits: int
+    good_unready: int
+    lost: int
+
+
+@dataclass(frozen=True)
+class RollbackRow:
+    """What one fault rolled back; times are run ns, None where there was none.
+
+    Of the events `in_flight`, so many came to each end. Of the elements `acknowledged` since the fault before, `gone`
+    are in no later read, and `unseen` were never looked for. The oldest of what is gone was acknowledged at
+    `oldest_acked_ns` (± `uncertainty_ns`). `never_settled`: an event never ended, or something was never looked for,
+    up to `censored_ns` at the least; otherwise that is the end of what was seen.
+    """
+
+    fault: str
+    kind: str
+    on: str
+    called_ns: int
+    censored_ns: int
+    in_flight: int
+    resumed: int
+    rolled_back: int
+    both: int
+    half_applied: int
+    neither: int
+    late: int
+    not_seen: int
+    acknowledged: int
+    gone: int
+    unseen: int
+    oldest_acked_ns: int | None
+    observed_ns: int | None
+    observed_uncertainty_ns: int
+    settled_ns: int | None
+    settled_uncertainty_ns: int
+    never_settled: bool
+    uncertainty_ns: int
