@@ -4,6 +4,7 @@
     events.jsonl                           {"at_ns": 0, "event": "...", ...}, one object a line
     samples/<source>.arrow                 operations, columnar; sources: swarm-0 ..., probe-relay, probe-direct
     history.jsonl                          operations with meaning: invoke and completion apart
+    reproducer/<factor or plain>/          where replays part: input.log, inputs.jsonl, README.txt
     inputs/ digests/ logs/                 the target's input log, its digests (live.jsonl, replay-1.jsonl,
                                            perturb-<factor>-1.jsonl), outputs
 
@@ -31,6 +32,9 @@ Events and their fields (a reader must accept unknown events and fields):
     generator        worker, lag_ms_p99, lag_ms_max, cpu_share, users, operations    (about once a second)
     bot_error        bot, error (a bot raised: first of its kind, with count)
     replay_finished  run, code, ticks, error
+    minimised        factor | "plain", file, from_ticks, from_inputs, to_ticks, inputs, trials, took_ns, minimal, shown,
+                     why, pinned      (the shortest log whose replays part; see replay/reproducer.py)
+    tampered         trial (0: the log as it was), change, tick, input, text, noticed, how
     replay_canary    factor, reached: bool, text      (whether a perturbation reaches a replay; see factors.py)
     crashed          part: swarm | relay | probe | keeper, why   (something of ours died: inconclusive)
     note             text

@@ -112,6 +112,11 @@ def _special_words(event: Event, name: str) -> str | None:
             return f"{fields.get('service')} said{moment}: {said or fields.get('error') or 'nothing'}"
         case "replay_finished" if name == "replay":
             return f"{fields.get('run')} ended with code {fields.get('code')} after {fields.get('ticks')} ticks"
+        case "minimised" if name == "replay":
+            left = f"{fields.get('to_ticks')} of {fields.get('from_ticks')} ticks left in {fields.get('file')}"
+            return f"{fields.get('factor')} minimised: {left if fields.get('file') else fields.get('why')}"
+        case "tampered" if name == "replay":
+            return f"changed log {fields.get('trial')}, {fields.get('text')}: {fields.get('how')}"
         case _:
             return None
 

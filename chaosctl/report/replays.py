@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from chaosctl.recording.factors import Factor
 from chaosctl.report.wording import NOTHING, number
 from chaosctl.verify.contract import Finding, Status, Verdict
 
+FIELDS_IN_SHORT = 5
 REPLAY_COLUMNS = ("replay", "compared with", "ticks", "result")
 
 
@@ -75,12 +76,29 @@ def factors_in_short(findings: Iterable[Finding]) -> tuple[str, ...]:
 
 def divergences(verdict: Verdict) -> list[Divergence]:
     """Return one for all the replays that went apart from the same run at the same tick in the same fields."""
+    return _divergences(verdict.replays)
+
+
+def divergences_in_short(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for each divergence among the rows of `verdict.replays`, and below it inputs and fields."""
+    for one in _divergences(rows):
+        yield f"first divergence: {one.headline}"
+        yield from (f"  input {given}" for given in one.inputs)
+        fields = one.fields[:FIELDS_IN_SHORT]
+        yield from (
+            f"  {one.columns[1]} has {each.field} = {each.first}, {one.columns[2]} {each.second}" for each in fields
+        )
+        if more := len(one.fields) - len(fields):
+            yield f"  ... and {more} more fields"
+
+
+def _divergences(rows: Iterable[Mapping[str, Any]]) -> list[Divergence]:
     alike: dict[str, list[Mapping[str, Any]]] = {}
-    for row in verdict.replays:
+    for row in rows:
         if row.get("first_divergence") is not None:
             where = [row["first_divergence"], row.get("against"), row.get("parts"), row.get("diff"), row.get("inputs")]
             alike.setdefault(json.dumps(where, sort_keys=True, default=str), []).append(row)
-    return [_divergence(rows) for rows in alike.values()]
+    return [_divergence(same) for same in alike.values()]
 
 
 def _divergence(rows: Sequence[Mapping[str, Any]]) -> Divergence:

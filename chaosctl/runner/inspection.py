@@ -18,8 +18,10 @@ from chaosctl.experiment.model import Ask, Replay
 from chaosctl.plan.model import Plan
 from chaosctl.recording.factors import Factor
 from chaosctl.replay.canary import Sighting
+from chaosctl.replay.minimise import minimise
 from chaosctl.replay.perturbed import Perturbing
 from chaosctl.replay.run import ReplayRun, collect
+from chaosctl.replay.tamper import tamper
 from chaosctl.runner.children import ask_url
 from chaosctl.runner.stopping import Stop
 from chaosctl.runner.timeline import Record
@@ -73,11 +75,17 @@ class Inspection:
     def _replay(
         self, replay: Replay, input_log: Path, folder: Path, env: Mapping[str, str], wanted: Mapping[str, Any]
     ) -> None:
-        """Replay plainly, and then under each factor that the objective wants perturbed."""
+        """Replay plainly, under each factor that is to be perturbed, and with changed logs; minimise what parted."""
         perturbing = Perturbing(
             replay, input_log, self.folder, folder, env, self.stop.event, self._record_canary, self._record_replay
         )
-        perturbing.plain_and_all(int(wanted["runs"]), [Factor(name) for name in wanted.get("perturb", ())])
+        factors = [Factor(name) for name in wanted.get("perturb", ())]
+        perturbing.plain_and_all(int(wanted["runs"]), factors)
+        for tampered in tamper(perturbing, self.plan.seed, int(wanted.get("tamper") or 0)):
+            self.record("tampered", **asdict(tampered))
+        if wanted.get("minimise_ns"):
+            for found in minimise(perturbing, factors, int(wanted["minimise_ns"]), self.folder):
+                self.record("minimised", **asdict(found))
 
     def _record_replay(self, run: ReplayRun) -> None:
         self.record("replay_finished", **run.as_event())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.units import DurationNs
 from chaosctl.recording.factors import Factor
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from chaosctl.recording.digests import DigestRun
     from chaosctl.recording.reader import Recording
     from chaosctl.verify.measure.perturbed import Outcome
+    from chaosctl.verify.measure.tampering import Isolation
 
 
 def _all_or_some(given: Any) -> Any:
@@ -43,6 +45,12 @@ class ReplayParams(Params):
     perturb: Factors = Field(
         (), description="Factors to change, each alone in further replays: `all`, or a list; left out: none"
     )
+    tamper: int = Field(
+        0, ge=0, le=1_000, description="How often one recorded input is changed, to see whether the digests notice it"
+    )
+    minimise_ns: DurationNs | None = Field(
+        None, alias="minimise", description="Where replays part, how long to look for the shortest log that shows it"
+    )
 
 
 class ReplayChecker:
@@ -51,7 +59,9 @@ class ReplayChecker:
     Deterministic means: under the same inputs, as often as it was tried. One different digest is a fail. A replay that
     did not run, exited with an error, or has fewer ticks than the live run shows nothing: inconclusive.
 
-    Each perturbed factor has a finding of its own, `replay.<factor>`: see verify/measure/perturbed.py.
+    Each perturbed factor has a finding of its own, `replay.<factor>`: see verify/measure/perturbed.py. With `tamper`
+    there is `replay.isolation`: each time, one recorded input was dropped, swapped with another one, duplicated or
+    altered, and the digests must notice that: see verify/measure/tampering.py.
     """
 
     kind = ObjectiveKind(
@@ -63,14 +73,19 @@ class ReplayChecker:
     )
 
     def check(self, recording: Recording, params: ReplayParams) -> Checked:
-        """Return the finding `replay`, one a perturbed factor, and the table `replays`, a row a run."""
+        """Return the finding `replay`, one a factor, `replay.isolation` if asked for, and the table `replays`."""
         from chaosctl.verify.measure.perturbed import outcomes
         from chaosctl.verify.measure.replays import compare
+        from chaosctl.verify.measure.reproducers import with_reproducers
+        from chaosctl.verify.measure.tampering import isolation
 
         compared = compare(recording)
         plain = _finding(list(compared.rows), params.runs, compared.live, compared.against)
         perturbed = outcomes(recording, compared, params.perturb)
-        findings = (plain, *(_of_factor(outcome) for outcome in perturbed))
+        findings = tuple(with_reproducers(recording, one) for one in (plain, *map(_of_factor, perturbed)))
+        if params.tamper:
+            isolated = isolation(recording, params.tamper, plain_parted=compared.plain_parted)
+            findings += (_of_isolation(isolated, params.tamper),)
         return Checked(findings, {"replays": (*compared.rows, *compared.perturbed)})
 
 
@@ -115,6 +130,20 @@ def _of_factor(outcome: Outcome) -> Finding:
         uncertainty=0.0,
         why=why,
         evidence=tuple(_evidence(row) for row in outcome.rows),
+    )
+
+
+def _of_isolation(isolated: Isolation, wanted: int) -> Finding:
+    return Finding(
+        name="replay.isolation",
+        checker="replay",
+        status=isolated.status,
+        op=">=",
+        expected=Quantity(wanted, "count"),
+        measured=Quantity(isolated.noticed, "count"),
+        uncertainty=0.0,
+        why=isolated.why,
+        evidence=isolated.evidence,
     )
 
 
