@@ -6,6 +6,8 @@ numbers that the world says took effect (`SEEN`) tell what was kept of what was 
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Any
 
 from chaosctl.swarm.bot import Bot, Operation, Refused
@@ -15,6 +17,10 @@ WEIGHTS = {"move": 45, "hit": 25, "queue": 15, "chat": 10, "seen": 5}
 WORDS = ("well", "played", "come", "here", "again", "no", "mercy", "lag")
 NO_SESSION = "ERR say HELLO first"
 ENDS = ("settled", "rolled_back")
+ENDS_KEPT = 8
+# A match lasts 3 s: one that goes on for longer than this is asked about, and then again and again.
+OVERDUE_S = 6.0
+ASK_AGAIN_S = 2.0
 
 
 class Player(Bot):
@@ -30,7 +36,8 @@ class Player(Bot):
         self._welcomed = False
         self._neighbours: list[str] = []
         self._opponent: str | None = None
-        self._open_matches: dict[str, None] = {}
+        self._open_matches: dict[str, float] = {}  # when to ask about each, in seconds of the monotonic clock
+        self._ends: dict[str, str] = {}
 
     def on_connected(self) -> None:
         """Open the session, or resume it with the token, and learn what became of matches in the meantime."""
@@ -46,9 +53,15 @@ class Player(Bot):
         self._welcomed = True
         if self._open_matches:
             self._follow_up()
+        if self._connections > 1:
+            self._read_back()
 
     def turn(self) -> None:
-        """Do one thing, chosen by chance."""
+        """Do one thing, chosen by chance; but ask first about a match that should be over."""
+        if min(self._open_matches.values(), default=math.inf) <= time.monotonic():
+            with self.operation("matches"):
+                self._follow_up()
+            return
         (action,) = self.random.choices(list(WEIGHTS), list(WEIGHTS.values()))
         if action == "seen":
             self._read_back()
@@ -60,8 +73,9 @@ class Player(Bot):
         """Read back which actions took effect, and how the matches ended."""
         self._read_back()
         if self._open_matches:
-            with self.operation("matches"):
-                self._follow_up()
+            with self.operation("matches") as operation:
+                if self._follow_up():
+                    operation.fail("a match is still open")  # so that the audit asks again
 
     def is_push(self, line: str) -> bool:
         """Pushes begin with a star."""
@@ -112,19 +126,36 @@ class Player(Bot):
         return f"MOVE {number} {self.random.randint(-10, 10)} {self.random.randint(-10, 10)}"
 
     def _match(self, match: str, what: str, rest: list[str]) -> None:
-        if what == "started" and match not in self._open_matches:
-            self._open_matches[match] = None
+        if what == "started" and match not in self._open_matches and match not in self._ends:
+            self._open_matches[match] = time.monotonic() + OVERDUE_S
             self._opponent = rest[0] if rest else None
             self.event(match, "started")
         elif what in ENDS and match in self._open_matches:
             del self._open_matches[match]
             self._opponent = None
-            self.event(match, what)
+            self._ended(match, what)
+        elif what in ENDS and self._ends.get(match, what) != what:
+            self._ended(match, what)  # once more, and differently
 
-    def _follow_up(self) -> None:
-        """Ask for the ends of matches whose pushes were missed: `MATCHES m1:settled:near-3,m4:rolled_back`."""
+    def _ended(self, match: str, how: str) -> None:
+        self._ends[match] = how
+        while len(self._ends) > ENDS_KEPT:
+            del self._ends[next(iter(self._ends))]
+        self.event(match, how)
+
+    def _follow_up(self) -> list[str]:
+        """Ask for the ends of matches whose pushes were missed: `MATCHES m1:settled:near-3,m4:rolled_back,m7:open`.
+
+        Return those that still go on. One of which the world knows nothing is `absent`.
+        """
         words = self.ask("MATCHES").split()
-        if len(words) == 2 and words[0] == "MATCHES":
-            for end in words[1].split(","):
-                match, _, how = end.partition(":")
-                self._match(match, how.partition(":")[0], [])
+        if len(words) != 2 or words[0] != "MATCHES":
+            return []
+        told = [line.split(":") for line in words[1].split(",")]
+        for match, *how in told:
+            self._match(match, how[0] if how else "", [])
+        going_on = [match for match in self._open_matches if [match, "open"] in told]
+        for match in self._open_matches:
+            self.event(match, "open" if match in going_on else "absent")
+            self._open_matches[match] = time.monotonic() + ASK_AGAIN_S
+        return going_on

@@ -136,7 +136,8 @@ class Bot(locust.User):  # type: ignore[misc]  # locust is untyped here: it must
         self._note("session", self.name if key is None else key, value)
 
     def event(self, id: str, value: str) -> None:
-        """Journal the life of the game event `id`: `started`, `settled`, `rolled_back`."""
+        """Journal the life of the game event `id`: `started`, `settled`, `rolled_back`, or what was answered
+        about one that did not end: `open`, `absent`."""
         self._note("event", id, value)
 
     def served_by(self, service: str, version: str) -> None:
