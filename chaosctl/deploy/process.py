@@ -182,7 +182,9 @@ class ProcessDriver:
     ) -> Command:
         """Return what starts a version of it (see `replica.CommandOf`)."""
         argv = expand(run or replica.definition.run, self.values(replica.service, replica.index))
-        return Command(argv, self._env(replica, env), self._working_folder(replica.definition), version)
+        whole = self._env(replica, env)
+        added = {name: whole[name] for name in env}
+        return Command(argv, whole, self._working_folder(replica.definition), version, added)
 
     def _env(self, replica: ProcessReplica, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
         own = {**replica.definition.env, **more}

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaosctl.deploy.contract import EventSink, Replica
@@ -25,6 +25,7 @@ from chaosctl.safety.standing import Standing
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _LAST_LINES = 20
 _SAID_LINES = 3
+_SAID_CHARS = 200
 _LAST_BYTES = 65_536
 _NOTICE_WITHIN_S = 2.0
 # A command without `ready` counts as ready when it did not end within this time: a wrong one ends at once.
@@ -35,12 +36,13 @@ _ENDING = {"SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT"}
 @dataclass(frozen=True)
 class Command:
     """What starts the replica: the words, the whole environment and the folder; the name of the version that this
-    starts, None for the one that the target declares."""
+    starts (None for the one that the target declares), and the variables that are in the environment for it alone."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
     folder: Path
     version: str | None = None
+    added: Mapping[str, str] = field(default_factory=dict)
 
 
 CommandOf = Callable[[str | None, Sequence[str] | None, Mapping[str, str]], Command]
@@ -73,6 +75,7 @@ class ProcessReplica:
         self._command: Command | None = None  # what it is started with from now on
         self._started_with: Command | None = None
         self._ready_pid: int | None = None
+        self._log_from = 0  # where the output of the last start begins
         self._command_of: CommandOf | None = None
         self._new_check: Callable[[], Check | None] = lambda: None
         self._current: Spawned | None = None
@@ -244,12 +247,13 @@ class ProcessReplica:
                 version=started.version if started else None,
                 outdated=started is not wanted,
                 argv=started.argv if started else (),
+                added=started.added if started else {},
                 ready=current is not None and current.pid == self._ready_pid,
             )
 
     def said(self) -> list[str]:
-        """Return the last lines of its output, oldest first."""
-        return last_lines(self.replica.log_path)[-_SAID_LINES:]
+        """Return the last lines of its output since its last start, oldest first, each of a bearable length."""
+        return [line[:_SAID_CHARS] for line in last_lines(self.replica.log_path, self._log_from)[-_SAID_LINES:]]
 
     # -- within
 
@@ -265,6 +269,8 @@ class ProcessReplica:
         """Start a process; `_changed` is held, so that its end is not noticed before its start."""
         assert self._command is not None, "begin() comes first"
         check = self._new_check()
+        with contextlib.suppress(OSError):  # nothing was printed yet
+            self._log_from = self.replica.log_path.stat().st_size
         at_ns = time.monotonic_ns()
         try:
             spawned = self._keeper.spawn(
@@ -320,12 +326,18 @@ class ProcessReplica:
         return _with_log(f"{text}; mend the service, or give it longer with `within`", self.replica.log_path, lines)
 
 
-def last_lines(log_path: Path) -> list[str]:
-    """Return the last 20 lines of a service's output, oldest first; what was renamed is part of it."""
+def last_lines(log_path: Path, begin: int = 0) -> list[str]:
+    """Return the last 20 lines of a service's output, oldest first; what was renamed is part of it.
+
+    `begin`: nothing from before this place in the file, unless it is shorter by now and so was renamed.
+    """
     data = b""
     for path in (log_path.with_name(f"{log_path.name}.1"), log_path):
         with contextlib.suppress(OSError), path.open("rb") as log:
-            log.seek(max(0, path.stat().st_size - _LAST_BYTES))
+            length = path.stat().st_size
+            if path == log_path and 0 < begin <= length:
+                data = b""
+            log.seek(max(0, length - _LAST_BYTES, begin if path == log_path and begin <= length else 0))
             data += log.read()
     return list(deque(data.decode(errors="replace").splitlines(), maxlen=_LAST_LINES))
 

@@ -123,13 +123,19 @@ class _Sighting:
 
 def _text(process: ProcessControl, standing: Standing) -> str:
     name, pid = processes.name_of(process), process.pid()
-    version, command = named(standing.version), shlex.join(standing.argv)
-    shown = command if len(command) <= SHOWN else f"{command[: SHOWN // 2]} ... {command[-SHOWN // 2 :]}"
+    version, shown = named(standing.version), _shown(standing)
     if pid is None:
         return f"{name}: {version} was started ({shown}) and ended before it was ready{_last_words(process)}"
-    seen = "runs" if _runs(pid, standing.argv) else "was started as"
+    seen = "runs" if _runs(pid, standing) else "was started as"
     ready = "is ready" if standing.ready else f"is not ready{_last_words(process)}"
     return f"{name}: process {pid} {seen} {version} ({shown}) and {ready}"
+
+
+def _shown(standing: Standing) -> str:
+    """Return its command in bearable length; of what its environment has more only the names, for there are secrets."""
+    command = shlex.join(standing.argv)
+    shown = command if len(command) <= SHOWN else f"{command[: SHOWN // 2]} ... {command[-SHOWN // 2 :]}"
+    return f"{shown}, with {', '.join(standing.added)} set" if standing.added else shown
 
 
 def _last_words(process: ProcessControl) -> str:
@@ -142,12 +148,21 @@ def named(version: str | None) -> str:
     return "the target's own version" if version is None else f"version {version}"
 
 
-def _runs(pid: int, argv: tuple[str, ...]) -> bool:
-    """Say whether the kernel has these words for a process (proc(5)): a launcher may have put others in place of the
-    first. A program may also replace all of them, as a shell does with `exec`."""
+def _runs(pid: int, standing: Standing) -> bool:
+    """Say whether the kernel has this command and these variables for a process (proc(5)).
+
+    A launcher may have put other words in place of the first. A program may also replace all of them, as a shell does
+    with `exec`.
+    """
+    argv = list(standing.argv)
+    words = _words(pid, "cmdline")
+    same = words == argv or (len(argv) > 1 and words[1 - len(argv) :] == argv[1:])
+    return same and {f"{name}={value}" for name, value in standing.added.items()} <= set(_words(pid, "environ"))
+
+
+def _words(pid: int, what: str) -> list[str]:
     try:
-        data = Path(f"/proc/{pid}/cmdline").read_bytes()
+        data = Path(f"/proc/{pid}/{what}").read_bytes()
     except OSError:
-        return False
-    words, rest = [word.decode(errors="replace") for word in data.split(b"\0")[:-1]], list(argv[1:])
-    return words == list(argv) or (bool(rest) and words[-len(rest) :] == rest)
+        return []
+    return [word.decode(errors="replace") for word in data.split(b"\0")[:-1]]

@@ -10,11 +10,19 @@ from chaosctl.errors import RecordingError
 from chaosctl.plan.model import SCHEMA_VERSION, Plan
 
 _PLAN = TypeAdapter(Plan)
+_NOT_WRITTEN = "(not written down)"
 
 
 def plan_to_json(plan: Plan) -> str:
-    """Return the plan as JSON with sorted keys and a newline at the end: equal plans give equal bytes."""
-    return json.dumps(_PLAN.dump_python(plan, mode="json"), sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    """Return the plan as JSON with sorted keys and a newline at the end: equal plans give equal bytes.
+
+    What a fault puts into an environment is left out, but for the names: there are secrets.
+    """
+    plain = _PLAN.dump_python(plan, mode="json")
+    for fault in plain["faults"]:
+        if isinstance(env := fault["params"].get("env"), dict):
+            fault["params"]["env"] = dict.fromkeys(env, _NOT_WRITTEN)
+    return json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
 
 
 def plan_from_json(text: str) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -10,11 +11,13 @@ class Standing:
     """How a replica stands. A `version` of None is the one that the target declares.
 
     `outdated`: its last start was by another command than the one that is wanted now. `argv` is what it was started
-    with. `ready`: the process that runs now was seen to be ready.
+    with, `added` the variables that this version has more in its environment. `ready`: the process that runs now was
+    seen to be ready.
     """
 
     wanted: str | None
     version: str | None
     outdated: bool
     argv: tuple[str, ...]
+    added: Mapping[str, str]
     ready: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -44,6 +45,7 @@ class Replica:
     def __init__(self, index: int, log: list[str]) -> None:
         self.index = index
         self.log = log
+        self.added: dict[str, str] = {}
         self._own = self._wanted = self._started = (None, OWN)
         self._lock = threading.Lock()
         self._start()
@@ -92,7 +94,7 @@ class Replica:
     def standing(self) -> Standing:
         (wanted, _), (version, argv) = self._wanted, self._started
         ready = self.pid() is not None and "raise" not in argv[-1]
-        return Standing(wanted, version, self._started is not self._wanted, argv, ready)
+        return Standing(wanted, version, self._started is not self._wanted, argv, self.added, ready)
 
     def said(self) -> list[str]:
         return ["cannot read the state"]
@@ -103,6 +105,7 @@ class Replica:
         assert processes.wait_until(lambda: int(_field(status, "SigIgn"), 16) & 1 << signal.SIGTERM - 1 != 0, 10.0)
 
     def end(self) -> None:
+        self.added: dict[str, str] = {}
         self._own = self._wanted = self._started
         self._child.kill()
         self._child.wait()
@@ -150,6 +153,20 @@ def test_a_deploy_that_lasts_is_rolled_back_by_its_heal_and_only_then() -> None:
             DEPLOY.restore("f1", place, params_of(DEPLOY, written))
             assert prove_healed(DEPLOY, place, {**FAST, "run": OTHER}).proved is held
             assert (replica.standing().version is None) is held
+
+
+def test_the_environment_is_looked_at_too_and_only_its_names_are_told() -> None:
+    with place_of() as (place, (replica,), _):
+        written = {**FAST, "run": OTHER, "env": {"TOKEN": "s3cret"}}
+        replica.added = {"PATH": os.environ["PATH"]}
+        seen = prove(DEPLOY, place, written, inject(DEPLOY, place, written))
+        assert f"process {replica.pid()} runs version other (" in seen.text
+        assert ", with PATH set)" in seen.text
+        assert os.environ["PATH"] not in seen.text
+        replica.added = {"TOKEN": "s3cret"}
+        seen = replacing.prove(place, params_of(DEPLOY, written), "other")
+        assert f"process {replica.pid()} was started as version other (" in seen.text
+        assert "s3cret" not in seen.text
 
 
 def test_what_does_not_end_when_asked_is_killed() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,6 +30,17 @@ def test_the_text_has_sorted_keys_and_a_newline(loaded: Callable[..., Loaded], f
     text = plan_to_json(build_plan(loaded(), 7, faults))
     assert text.endswith("}\n")
     assert list(json.loads(text)) == sorted(json.loads(text))
+
+
+def test_what_a_fault_puts_into_an_environment_is_not_written_down(
+    loaded: Callable[..., Loaded], faults: FaultKinds
+) -> None:
+    plan = build_plan(loaded(), 7, faults)
+    deploy = replace(plan.faults[0], params={"version": "2", "env": {"TOKEN": "s3cret"}})
+    text = plan_to_json(replace(plan, faults=(deploy,)))
+    assert "s3cret" not in text
+    assert plan_from_json(text).faults[0].params == {"version": "2", "env": {"TOKEN": "(not written down)"}}
+    assert deploy.params["env"] == {"TOKEN": "s3cret"}
 
 
 def test_unknown_fields_of_a_later_version_are_skipped(loaded: Callable[..., Loaded], faults: FaultKinds) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,9 @@ def version_line(service: str, number: int) -> str:
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--release`."""
-    parser.add_argument("--release", type=int, default=1, choices=RELEASES, help="which release this is: 2 has faults")
+    """Add `--release`, whose default is `ARENA_RELEASE` in the environment."""
+    default = os.environ.get("ARENA_RELEASE") or "1"
+    parser.add_argument("--release", type=int, default=default, choices=RELEASES, help="which one it is: 2 has faults")
 
 
 @dataclass(frozen=True)
