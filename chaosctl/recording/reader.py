@@ -25,8 +25,8 @@ class Recording:
     """One run, read lazily and once. Everything after the run sees only this.
 
     `run` is run.json, `plan` the plan that was played, `events` the lines of events.jsonl in file order.
-    `incomplete` names the files known to be cut short: what they say may be less than what happened, so nothing that
-    rests on this recording may pass.
+    `incomplete` names the files known to be cut short or damaged, as far as they have been read: what they say may be
+    less than what happened, so nothing that rests on this recording may pass.
     """
 
     def __init__(self, folder: Path, run: Mapping[str, Any], plan: Plan) -> None:
@@ -34,9 +34,10 @@ class Recording:
         self.run = run
         self.plan = plan
         self._notes: list[str] = []
+        self._left_out: list[str] = []
         self._samples: dict[str, Samples] = {}
         self.events = self._read_events()
-        self.incomplete = tuple(self._cut_short())
+        self._cut = tuple(self._cut_short())
 
     @classmethod
     def open(cls, folder: Path) -> Recording:
@@ -57,6 +58,11 @@ class Recording:
         return cls(folder, run, plan)
 
     @property
+    def incomplete(self) -> tuple[str, ...]:
+        """Why less may be recorded than happened, in sentences, as far as it has been read."""
+        return (*self._cut, *self._left_out)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know about this recording, in sentences, as far as it has been read."""
         return (*self.incomplete, *self._notes)
@@ -66,7 +72,7 @@ class Recording:
         if source not in self._samples:
             folder = self.folder / "samples"
             paths = [path for path in (folder / f"{source}.arrow",) if path.exists()]
-            self._samples[source] = read_samples(paths + sorted(folder.glob(f"{source}-*.arrow")), self._note)
+            self._samples[source] = read_samples(paths + sorted(folder.glob(f"{source}-*.arrow")), self._lack)
         return self._samples[source]
 
     def without_operations(self, dropped: npt.NDArray[np.bool_]) -> Recording:
@@ -81,7 +87,7 @@ class Recording:
 
     @cached_property
     def _history(self) -> History:
-        return read_history(self.folder / "history.jsonl", self._note)
+        return read_history(self.folder / "history.jsonl", self._lack)
 
     def digest_runs(self) -> Mapping[str, DigestRun]:
         """Return the digests by run: `live`, `replay-1`, ...; in `live` the last occurrence of a tick counts."""
@@ -105,6 +111,10 @@ class Recording:
         """Return the events of these names, in file order."""
         return tuple(event for event in self.events if event.event in names)
 
+    def _lack(self, sentence: str) -> None:
+        if sentence not in self._left_out:
+            self._left_out.append(sentence)
+
     def _note(self, sentence: str) -> None:
         if sentence not in self._notes:
             self._notes.append(sentence)
@@ -123,7 +133,7 @@ class Recording:
         lines = path.read_bytes().splitlines() if path.exists() else []
         events = tuple(event for event in map(_event, lines, count(1)) if event is not None)
         if corrupt := sum(bool(line.strip()) for line in lines) - len(events):
-            self._note(f"events.jsonl: {corrupt} line(s) could not be read and were left out")
+            self._lack(f"events.jsonl: {corrupt} line(s) could not be read and were left out")
         return events
 
     def _cut_short(self) -> list[str]:

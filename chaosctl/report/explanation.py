@@ -125,6 +125,12 @@ def _value(name: str, value: Any) -> str:
             return amount(value, "1/s" if name.endswith("_per_s") else "share")
         case tuple() | list():
             return ", ".join(map(str, value))
+        case Mapping():
+            return "; ".join(f"{key}: {_value('', item)}" for key, item in value.items())
+        case Params():
+            fields = type(value).model_fields.items()
+            given = {field.alias or of: (of, getattr(value, of)) for of, field in fields}
+            return ", ".join(f"{word} {_value(*item)}" for word, item in given.items() if item[1] not in (None, ()))
         case _:
             return str(value)
 

@@ -164,6 +164,11 @@ def test_every_objective_that_there_is_is_explained(tmp_path: Path, name: str) -
         assert re.search(r"\[(events.jsonl(:\d+)?|history.jsonl id -?\d+|samples/\S+ intended_ns \d+)\]$", line), line
 
 
+def test_parameters_within_parameters_are_told_in_words(tmp_path: Path) -> None:
+    text = told(tmp_path, "metrics", objectives={"metrics": {"gateway": {"clients": {"spread": "40%"}}}})
+    assert "by_service = gateway: clients: spread 40 %, during all, settle 3 s" in text
+
+
 def test_the_history_lines_that_the_evidence_names_are_shown_in_order(tmp_path: Path) -> None:
     text = told(tmp_path, "lost_acks", history=lambda writer: adds_and_read(writer, elements=30, lost=[4]))
     (id,) = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +88,14 @@ def test_a_longer_recording_of_the_same_never_makes_the_uncertainty_wider(
 
 
 @settings(max_examples=15, deadline=None)
-@given(second=A_SECOND, workers=st.integers(2, 5), data=st.data())
-def test_who_recorded_an_operation_changes_nothing(
-    second: list[tuple[int, Outcome]], workers: int, data: st.DataObject
+@given(second=A_SECOND, workers=st.integers(2, 5), shuffled=st.one_of(st.none(), st.integers(0, 99)), data=st.data())
+def test_who_recorded_an_operation_and_in_which_order_changes_nothing(
+    second: list[tuple[int, Outcome]], workers: int, shuffled: int | None, data: st.DataObject
 ) -> None:
     order = data.draw(st.permutations(range(workers)))
     with tempfile.TemporaryDirectory() as folder:
         alone = findings(make(Path(folder) / "alone", truth(second, 4)))
-        make(Path(folder) / "several", truth(second, 4, workers))
+        make(Path(folder) / "several", replace(truth(second, 4, workers), shuffled=shuffled))
         samples = Path(folder) / "several" / "samples"
         for worker in range(workers):
             (samples / f"swarm-{worker}.arrow").rename(samples / f"moved-{worker}")

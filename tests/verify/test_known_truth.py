@@ -1,0 +1,165 @@
+"""What was planted into a recording is what is measured: outages, losses, repetitions, orders, clocks that are off."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from chaosctl.recording.model import Mark
+from chaosctl.recording.writer import HistoryWriter
+from chaosctl.verify.contract import Finding, Status
+from chaosctl.verify.judge import judge
+from chaosctl.verify.registry import checkers
+from tests.fixtures.generator import LOAD_START, MS, TIMELINE_START, S, TrueFault, Truth, adds_and_read, make
+
+ELEMENTS = 40
+HISTORIES = [name for name, checker in checkers().items() if "history" in checker.kind.needs]
+
+
+def findings(truth: Truth) -> dict[str, Finding]:
+    with tempfile.TemporaryDirectory() as folder:
+        return {finding.name: finding for finding in judge(make(Path(folder) / "run", truth)).objectives}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    outage_ms=st.one_of(st.integers(10, 1_000), st.integers(10, 100_000)),
+    begin_us=st.integers(0, 400_000),
+    every_ms=st.sampled_from([20, 50, 200]),
+    healed=st.one_of(st.none(), st.floats(0, 1)),
+    ahead_ms=st.integers(-300, 300),
+)
+def test_recovery_is_within_a_probe_interval_and_the_clock_error_of_the_truth(
+    outage_ms: int, begin_us: int, every_ms: int, healed: float | None, ahead_ms: int
+) -> None:
+    """For any outage from 10 ms to 100 s, wherever it falls between two probes, also of one that is healed within."""
+    inject = TIMELINE_START + begin_us * 1_000
+    end = inject + outage_ms * MS
+    heal = None if healed is None else inject + int(healed * outage_ms * MS)
+    kind = {"id": "f1-p", "kind": "partition", "on": "a-b", "acts_on": "link"} if heal is not None else {}
+    truth = Truth(
+        objectives={"recovery": {"serviceable": "3m", "steady": "3m"}},
+        faults=[TrueFault(**kind, inject=inject, heal=heal, ready=None if heal else end)],  # type: ignore[arg-type]
+        outages=[(inject, end)],
+        end=end + 10 * S,
+        every=every_ms * MS,
+        rate_per_s=1,
+        clock_error=abs(ahead_ms) * MS,
+        probe_ahead=ahead_ms * MS,
+    )
+    true_ns = end - (inject if heal is None else heal)
+    for finding in findings(truth).values():
+        assert finding.uncertainty == (every_ms + abs(ahead_ms)) * MS
+        assert finding.status is Status.PASS, finding
+        assert finding.measured.value is not None and not finding.measured.censored
+        assert abs(finding.measured.value - true_ns) <= finding.uncertainty, finding
+
+
+PLANTED = st.sets(st.integers(1, ELEMENTS))
+
+
+@settings(max_examples=40, deadline=None)
+@given(lost=PLANTED, twice=PLANTED, extra=st.sets(st.integers(ELEMENTS + 1, ELEMENTS + 9)))
+def test_what_was_planted_is_what_is_counted(lost: set[int], twice: set[int], extra: set[int]) -> None:
+    twice -= lost
+
+    def history(writer: HistoryWriter) -> None:
+        adds_and_read(writer, elements=ELEMENTS, lost=sorted(lost), extra=sorted(extra), twice=sorted(twice))
+
+    counted = findings(
+        Truth(
+            objectives={"lost_acks": 0, "exactly_once": 0, "read_your_writes": 0}, faults=(), history=history, **QUICK
+        )
+    )
+    planted = {
+        "lost_acks": lost,
+        "lost_acks.phantoms": extra,
+        "exactly_once": twice,
+        "read_your_writes": lost,
+    }
+    for name, elements in planted.items():
+        nothing = name == "exactly_once" and len(lost) == ELEMENTS and not extra
+        assert counted[name].measured.value == (None if nothing else len(elements)), name
+        expected = Status.FAIL if elements else Status.INCONCLUSIVE if nothing else Status.PASS
+        assert counted[name].status is expected, name
+
+
+QUICK: Mapping[str, Any] = {"end": LOAD_START + 8 * S, "rate_per_s": 1, "every": 500 * MS}
+
+
+def anything(chance: random.Random) -> Callable[[HistoryWriter], None]:
+    """Return a history of four bots on shared keys, with answers that are mostly right: each at a time of its own."""
+    asked = [
+        ("add", "s"),
+        ("read", "s"),
+        ("write", "r"),
+        ("get", "r"),
+        ("send", "t"),
+        ("enqueue", "q"),
+        ("dequeue", "q"),
+    ]
+    told = [("receive", "t"), ("session", "x"), ("event", "m1"), ("event", "m2"), ("version", "world")]
+    says = {
+        "session": ["open", "cut", "resumed", "lost", "closed"],
+        "event": ["started", "settled", "rolled_back", "open", "absent"],
+        "version": ["good", "bad"],
+        "receive": ["1", "2", "3", "4"],
+        "get": ["1", "2", None],
+        "dequeue": ["1", "2", None],
+        "read": ["", "1-2", "1-4", "2,1,1"],
+    }
+
+    def history(writer: HistoryWriter) -> None:
+        at, number = LOAD_START, 0
+        open_ones: dict[str, tuple[int, str, str, str | None]] = {}
+        for _ in range(chance.randint(10, 120)):
+            at += chance.randint(1, 150) * MS
+            bot, number = f"b{chance.randrange(4)}", number + 1
+            if bot in open_ones:
+                id, f, key, value = open_ones.pop(bot)
+                end = chance.choice([Mark.OK, Mark.OK, Mark.OK, Mark.FAIL, Mark.INFO])
+                answer = chance.choice(says[f]) if f in says and end is Mark.OK else value
+                writer.write(at, end, id, bot, f, key, answer)
+            elif chance.random() < 0.3:
+                f, key = chance.choice(told)
+                writer.write(at, Mark.OK, number, bot, f, key, chance.choice(says[f]))
+            else:
+                f, key = chance.choice(asked)
+                open_ones[bot] = (number, f, key, None if f in says else str(number))
+                writer.write(at, Mark.INVOKE, number, *(bot, f, key), open_ones[bot][3])
+
+    return history
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 2**32), order=st.integers(0, 2**32))
+def test_the_order_in_which_bots_of_different_workers_were_written_changes_nothing(
+    name: str, seed: int, order: int
+) -> None:
+    objective = YAML(typ="safe").load(checkers()[name].kind.example)
+    plain, mixed = (
+        findings(
+            Truth(
+                objectives=objective,
+                faults=[TrueFault(inject=LOAD_START + 5 * S, ready=LOAD_START + 6 * S)],
+                history=anything(random.Random(seed)),
+                shuffled=shuffled,
+                **QUICK,
+            )
+        )
+        for shuffled in (None, order)
+    )
+    assert plain.keys() == mixed.keys()
+    for finding in plain:
+        for what in ("status", "measured", "uncertainty", "why"):
+            assert getattr(mixed[finding], what) == getattr(plain[finding], what), finding
+        assert "crashed" not in plain[finding].why
