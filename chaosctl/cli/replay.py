@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chaosctl.cli.arguments import RunFolder, find_run, load
-from chaosctl.errors import ExitCode, ExperimentError, UsageError
+from chaosctl.errors import ExitCode, ExperimentError, RecordingError, UsageError
 
 if TYPE_CHECKING:
     from chaosctl.experiment.loader import Loaded
@@ -58,15 +58,20 @@ def command(
         Path | None, typer.Option("--out", help="Keep the replays as a run in this folder, which must be new or empty.")
     ] = None,
 ) -> None:
-    """Print what each factor does to the replay. Exits with 0, 1 (something parts) or 6 (something is not tested)."""
+    """Print what each factor does to the replay. Exits with 0, 1 (it parts), 4 (a damaged log) or 6 (not tested)."""
     from chaosctl.recording.reader import Recording
     from chaosctl.report.replays import divergences_in_short, factors_in_short
+    from chaosctl.verify.measure.comparable import damage
 
     params = _params(perturb, runs, tamper if given is None else 0, within if shorten else None)
     recording = Recording.open(find_run(run))
     loaded = _experiment_of(recording)
     with tempfile.TemporaryDirectory(prefix="chaosctl-replays-") as folder:
         checked = _replay(recording, loaded, params, out, Path(folder) / "run", given)
+    if reason := damage(checked.tables["replays"]):
+        raise RecordingError(
+            f"{given or recording.folder / 'inputs'}: a log that is damaged cannot be replayed: {reason}"
+        )
     findings = checked.findings
     widest = max(len(finding.name) for finding in findings)
     for finding in findings:

@@ -104,7 +104,7 @@ class InputLines(Frozen):
 class Replay(Frozen):
     """How a fresh copy eats an input log and prints `{"tick": n, "digest": "...", "state"?: {...}}` lines."""
 
-    run: tuple[str, ...] = Field(description="The command; `${input_log}` is the recorded log's path")
+    run: tuple[str, ...] = Field(description="The command; `${input_log}` is the recorded log's path; it exits with 4 where the log is damaged")
     states: tuple[str, ...] | None = Field(
         default=None, description="Arguments to add so that states are printed; `${from_tick}`, `${to_tick}` bound them"
     )

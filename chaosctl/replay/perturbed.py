@@ -32,7 +32,7 @@ class Perturbing:
 
     def plain_and_all(self, runs: int, factors: Sequence[Factor]) -> None:
         """Replay `runs` times as it is, and then under each of `factors`. Raises RecordingError."""
-        replay_all(
+        done = replay_all(
             self.replay,
             runs=runs,
             input_log=self.input_log,
@@ -42,6 +42,11 @@ class Perturbing:
             abort=self.abort,
             finished=self.finished,
         )
+        # Each more would end as these did, a hanging one after its whole time.
+        if done and all(run.error is not None for run in done):
+            for factor in factors:
+                self.sighted(Sighting(factor, False, "no plain replay came to a good end"))
+            return
         self.all(factors)
 
     def all(self, factors: Sequence[Factor]) -> None:

@@ -30,6 +30,7 @@ from chaosctl.safety.exits import signal_name
 MOST_BYTES = 512 * 2**20
 STDERR_BYTES = 16 * 1024
 STDERR_LINES = 5
+SAID_CHARS = 200
 CHUNK_BYTES = 65_536
 POLL_S = 0.05
 
@@ -39,7 +40,7 @@ class ReplayRun:
     """What came of one replay: its exit code (None: it did not start, or was cut short), its ticks, what was wrong.
 
     `from_tick`: it was to go on from a state, and this is its first tick. `until_tick`: it was killed on purpose after
-    this tick.
+    this tick. `said`: the last line on its standard error, where it ended well.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ReplayRun:
     error: str | None
     from_tick: int | None = None
     until_tick: int | None = None
+    said: str | None = None
 
     def as_event(self) -> dict[str, Any]:
         """Return the fields of the event `replay_finished`."""
@@ -245,7 +247,9 @@ class _Watch:
             error = self._exit_error()
         until_tick = self._lines.last if killed else None
         from_tick = self._lines.first if leg.later else None
-        return ReplayRun(name, code, self._lines.ticks, error or self._lines.error, from_tick, until_tick)
+        said = self._stderr.decode(errors="replace").strip()[-SAID_CHARS:].rpartition("\n")[2] if code == 0 else ""
+        error = error or self._lines.error
+        return ReplayRun(name, code, self._lines.ticks, error, from_tick, until_tick, said or None)
 
     def _read(self, file: IO[bytes], within_ns: int) -> str | None:
         """Read until the command has ended. Return why it had to be cut short, None if it had not."""

@@ -103,6 +103,8 @@ def _finding(rows: list[dict[str, Any]], wanted: int, live: DigestRun | None, ag
         status, why = Status.PASS, f"{len(compared)} replays give the same digest at each of {ticks} ticks"
     if live is None and rows:
         why += "; the live run left no digests, so that replays were compared with each other only"
+    for words in dict.fromkeys(row["said"] for row in rows if row["said"]):
+        why += f"; it said: {words}"
     return Finding(
         name="replay",
         checker="replay",

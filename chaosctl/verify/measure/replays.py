@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from chaosctl.recording.digests import DigestRun, Divergence, field_diff, first_divergence
 from chaosctl.recording.factors import PLAIN_FOR, Factor, factor_of
+from chaosctl.verify.measure.comparable import input_ticks, made_otherwise, why_not
 
 if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
@@ -44,11 +45,14 @@ def compare(recording: Recording) -> Compared:
     against = live or first
     ends = {str(event.fields.get("run")): event.fields for event in recording.events_named("replay_finished")}
     names = {run.name for run in replays} | {name for name in ends if not name.startswith("states-")}
+    inputs = input_ticks(recording)
     of_plain: list[dict[str, Any]] = []
     of_perturbed: list[dict[str, Any]] = []
     for name in sorted(names, key=_place):
         perturbed = factor_of(name) is not None
-        row = _row(recording, name, runs.get(name), first if perturbed else against, ends.get(name))
+        run, beside = runs.get(name), first if perturbed else against
+        reason = made_otherwise(run, beside) or why_not(run, beside, first, ends.get(name), inputs)
+        row = _row(recording, name, run, beside, ends.get(name, {}), reason)
         (of_perturbed if perturbed else of_plain).append(row)
     parted = any(one.what == "digest" for run in plain[1:] if (one := first_divergence(plain[0], run)))
     return Compared(tuple(of_plain), tuple(of_perturbed), live, against, parted)
@@ -67,47 +71,31 @@ def _place(name: str) -> tuple[int, int, str]:
 
 
 def _row(
-    recording: Recording, name: str, run: DigestRun | None, against: DigestRun | None, end: Mapping[str, Any] | None
+    recording: Recording,
+    name: str,
+    run: DigestRun | None,
+    against: DigestRun | None,
+    end: Mapping[str, Any],
+    reason: str | None,
 ) -> dict[str, Any]:
     """One replay: JSON-able, as in verdict.json. `why_not` says why it shows nothing; None if it was compared."""
-    parted = first_divergence(against, run) if against and run and run is not against else None
+    comparable = against and run and run is not against and not made_otherwise(run, against)
+    parted = first_divergence(against, run) if comparable and against and run else None
     differs = parted if parted and parted.what == "digest" else None
     return {
         "run": name,
         "factor": factor_of(name),
         "against": against.name if against else None,
-        "code": end.get("code") if end else None,
+        "code": end.get("code"),
         "ticks": len(run.lines) if run else 0,
         "compared": len(against.lines.keys() & run.lines.keys()) if against and run else 0,
-        "why_not": None if differs else _why_not(run, against, end),
+        "why_not": None if differs else reason,
+        "said": end.get("said"),
         "first_divergence": differs.tick if differs else None,
         "digests": [differs.left, differs.right] if differs else [],
         "parts": list(differs.parts) if differs else [],
         "inputs": _inputs(recording, differs.tick) if differs else [],
         "diff": _diff(recording, differs, name) if differs else [],
-    }
-
-
-def _why_not(run: DigestRun | None, against: DigestRun | None, end: Mapping[str, Any] | None) -> str | None:
-    if end is None:
-        return "it is not recorded that it finished"
-    until_tick = end.get("until_tick")
-    if (end.get("code") != 0 and until_tick is None) or end.get("error"):
-        return str(end.get("error") or f"it ended with code {end.get('code')}")
-    if run is None or not run.lines:
-        return "it gave no digest"
-    if against is not None and (lacking := len(_wanted(against, end) - run.lines.keys())):
-        return f"{lacking} ticks of {against.name} are missing from it"
-    return None
-
-
-def _wanted(against: DigestRun, end: Mapping[str, Any]) -> set[int]:
-    """Return the ticks that a replay has to have: all, unless it was begun later or killed earlier, on purpose."""
-    from_tick, until_tick = end.get("from_tick"), end.get("until_tick")
-    return {
-        tick
-        for tick in against.lines
-        if (from_tick is None or tick >= from_tick) and (until_tick is None or tick <= until_tick)
     }
 
 
