@@ -6,7 +6,8 @@ tells about that fault, unless an outage was on already.
 
 - detection: the first scheduled probe that is not good
 - serviceable: the first of 20 consecutive scheduled probes that are all good, after the first that is not
-- steady: the first stretch of `hold` in which the declared objectives hold, from serviceable on
+- steady: the first stretch of `hold` from serviceable on in which what is declared holds: `p99` and `errors` of the
+  operations; where neither is declared, every probe is good. The finding says which of them it went by.
 
 A limit counts from the *heal* of a lasting fault (while it lasts, an outage is what was asked for) and from the
 *inject* of a fault at one moment. What was not seen before the window's end is censored, `> T`: a fail if T is over
@@ -71,12 +72,20 @@ class RecoveryChecker:
 
         after = aftermaths(recording, params)
         limits = {"serviceable": params.serviceable_ns, "steady": params.steady_ns, "detect": params.detect_ns}
-        findings = [_finding(name, limit, after) for name, limit in limits.items() if limit is not None]
+        words = {"serviceable": "serviceable", "steady": f"steady ({_steady_rule(params)})", "detect": "noticed"}
+        findings = [_finding(name, words[name], limit, after) for name, limit in limits.items() if limit is not None]
         return Checked(tuple(findings), {"recovery": tuple(asdict(one.row) for one in after if one.row)})
 
 
-def _finding(name: str, limit_ns: int, after: tuple[Aftermath, ...]) -> Finding:
-    judged = [_judge(name, limit_ns, one) for one in after]
+def _steady_rule(params: RecoveryParams) -> str:
+    """What counts as steady, in words: only what is declared does."""
+    rules = [] if params.p99_ns is None else [f"99% of operations within {format_duration(params.p99_ns)}"]
+    rules += [] if params.errors is None else [f"at most {params.errors * 100:g}% of operations wrong"]
+    return f"{' and '.join(rules) or 'every probe good'} for {format_duration(params.hold_ns)}"
+
+
+def _finding(name: str, words: str, limit_ns: int, after: tuple[Aftermath, ...]) -> Finding:
+    judged = [_judge(name, words, limit_ns, one) for one in after]
     rank = {Status.FAIL: 2, Status.INCONCLUSIVE: 1, Status.PASS: 0}
     nothing = _Judged("", Status.INCONCLUSIVE, None, "no fault was planned, so there is nothing to recover from")
     worst = max(
@@ -98,7 +107,7 @@ def _finding(name: str, limit_ns: int, after: tuple[Aftermath, ...]) -> Finding:
     )
 
 
-def _judge(name: str, limit_ns: int, after: Aftermath) -> _Judged:
+def _judge(name: str, words: str, limit_ns: int, after: Aftermath) -> _Judged:
     took: Took | None = getattr(after, name)
     if after.doubt is not None or took is None:
         return _Judged(after.fault, Status.INCONCLUSIVE, None, after.doubt or f"{after.fault}: not measured")
@@ -106,9 +115,9 @@ def _judge(name: str, limit_ns: int, after: Aftermath) -> _Judged:
     time = format_duration(took.seen_or_least_ns)
     since = "inject" if name == "detect" else after.since
     if took.seen_ns is None:
-        why = f"{after.fault}: not {_WORDS[name]} before the window ended, so more than {time} from the {since}"
+        why = f"{after.fault}: not {words} before the window ended, so more than {time} from the {since}"
     else:
-        why = f"{after.fault}: {_WORDS[name]} {time} after the {since}"
+        why = f"{after.fault}: {words} {time} after the {since}"
     if status is Status.INCONCLUSIVE:
         why += "; too little was seen to tell"
     if after.row and not after.row.outages:
@@ -116,5 +125,4 @@ def _judge(name: str, limit_ns: int, after: Aftermath) -> _Judged:
     return _Judged(after.fault, status, took, why)
 
 
-_WORDS = {"serviceable": "serviceable", "steady": "steady", "detect": "noticed"}
 CHECKER = RecoveryChecker()

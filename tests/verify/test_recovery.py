@@ -171,6 +171,12 @@ def test_steady_waits_for_the_declared_objectives_of_the_swarm(tmp_path: Path) -
     assert serviceable.measured.value == S
     assert steady.measured.value == pytest.approx(4 * S, abs=2 * EVERY)
     assert steady.status is Status.PASS
+    assert "steady (99% of operations within 100ms and at most 1% of operations wrong for 2s) " in steady.why
+
+
+def test_where_nothing_is_declared_steady_says_that_it_goes_by_the_probes(tmp_path: Path) -> None:
+    (_, steady, _) = check(tmp_path, Truth(outages=[(TIMELINE_START, TIMELINE_START + S)]), hold="3s").findings
+    assert "steady (every probe good for 3s) 1s after the inject" in steady.why
 
 
 def test_sessions_are_followed_over_the_fault(tmp_path: Path) -> None:
