@@ -16,7 +16,8 @@ import sys
 import time
 from dataclasses import replace
 
-from chaosctl.verify.measure.registers import Answer, Budget, Op, Value, judge_register
+from chaosctl.verify.measure.objects import judge_operations
+from chaosctl.verify.measure.search import Answer, Budget, Op, Value
 
 MOST_S = 1.0
 BUDGET_S = 5.0
@@ -78,7 +79,7 @@ def main() -> int:
         ops = spoil(rng, ops) if n % 2 else ops
         began = time.monotonic()
         until_ns = time.monotonic_ns() + int(BUDGET_S * 1e9)
-        judged = judge_register(ops, Budget(500_000, until_ns, time.monotonic_ns))
+        judged = judge_operations("register", ops, Budget(500_000, until_ns, time.monotonic_ns))
         took_s.append(time.monotonic() - began)
         states.append(judged.states)
         undecided += judged.answer is Answer.UNKNOWN

@@ -13,7 +13,8 @@ from chaosctl.recording.model import Mark
 from chaosctl.recording.writer import HistoryWriter
 from chaosctl.verify.contract import Finding, Status
 from chaosctl.verify.linearizable import CHECKER, LinearizableParams
-from chaosctl.verify.measure.registers import Answer, Budget, Op, Value, judge_register
+from chaosctl.verify.measure.objects import judge_operations
+from chaosctl.verify.measure.search import Answer, Budget, Judged, Op, Value
 from tests.fixtures.generator import Truth, make
 
 # bot, f, value, asked for at, completed at, with what mark (None: no completion)
@@ -157,6 +158,10 @@ def test_a_register_with_more_operations_than_states_is_unknown_at_once() -> Non
     ops = [Op(n, "a", "write", None, "1", 2 * n, 2 * n + 1) for n in range(1_000)]
     judged = judge_register(ops, Budget(999, 1, lambda: 0))
     assert (judged.answer, judged.states) == (Answer.UNKNOWN, 0)
+
+
+def judge_register(ops: Sequence[Op], budget: Budget) -> Judged:
+    return judge_operations("register", list(ops), budget)
 
 
 def fits(ops: Sequence[Op]) -> bool:

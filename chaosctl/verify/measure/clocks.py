@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from chaosctl.recording.model import History, Mark
+from chaosctl.recording.model import History, Int64, Mark
 from chaosctl.verify.contract import Finding, Status
 from chaosctl.verify.measure.once import once
 
@@ -15,19 +15,30 @@ _CHUNK = 1 << 20  # lines that are looked at together
 
 @once
 def went_back(history: History) -> int:
-    """Return how often a bot's next operation was asked for earlier than the one before it, in file order."""
-    invokes = history.mark == Mark.INVOKE
+    """Return how often an operation was answered before it was asked for, or a bot's next one asked for before the
+    last one; in file order."""
     latest = np.full(len(history.bots), np.iinfo(np.int64).min, np.int64)
-    count = 0
-    for start in range(0, len(history), _CHUNK):
-        lines = start + np.flatnonzero(invokes[start : start + _CHUNK])
-        lines = lines[np.argsort(history.bot[lines], kind="stable")]
-        bots, at_ns = history.bot[lines], history.at_ns[lines]
-        changes = np.diff(bots, prepend=-1) != 0
-        before = np.where(changes, latest[bots], np.concatenate([at_ns[:1], at_ns[:-1]]))
-        count += int((at_ns < before).sum())
-        latest[bots] = at_ns  # of equal bots the last one stays
-    return count
+    chunks = (slice(start, start + _CHUNK) for start in range(0, len(history), _CHUNK))
+    return sum(_asked_back(history, chunk, latest) + _answered_back(history, chunk) for chunk in chunks)
+
+
+def _asked_back(history: History, chunk: slice, latest: Int64) -> int:
+    """Count invokes that are earlier than the bot's last one; `latest` of each bot is kept from chunk to chunk."""
+    lines = chunk.start + np.flatnonzero(history.mark[chunk] == Mark.INVOKE)
+    lines = lines[np.argsort(history.bot[lines], kind="stable")]
+    bots, at_ns = history.bot[lines], history.at_ns[lines]
+    changes = np.diff(bots, prepend=-1) != 0
+    before = np.where(changes, latest[bots], np.concatenate([at_ns[:1], at_ns[:-1]]))
+    latest[bots] = at_ns  # of equal bots the last one stays
+    return int((at_ns < before).sum())
+
+
+def _answered_back(history: History, chunk: slice) -> int:
+    """Count completions that are earlier than their invokes, which mostly stand close by."""
+    order = np.argsort(history.id[chunk], kind="stable")
+    id, mark, at_ns = (column[chunk][order] for column in (history.id, history.mark, history.at_ns))
+    pairs = (id[1:] == id[:-1]) & (mark[:-1] == Mark.INVOKE)
+    return int((pairs & (at_ns[1:] < at_ns[:-1])).sum())
 
 
 def despite_clock(finding: Finding, history: History) -> Finding:
