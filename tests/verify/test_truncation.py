@@ -1,20 +1,24 @@
-"""The law of the torn bundle: cutting a recording short never raises, and makes neither a pass nor a fail."""
+"""The law of the torn bundle: cutting or damaging a recording never raises, and makes neither a pass nor a fail."""
 
 from __future__ import annotations
 
 import functools
+import random
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from chaosctl.errors import RecordingError
 from chaosctl.recording.model import Outcome
 from chaosctl.recording.reader import Recording
 from chaosctl.verify.contract import Status, Verdict
 from chaosctl.verify.judge import judge
+from chaosctl.verify.registry import checkers
 from tests.fixtures.generator import LOAD_START, MS, TIMELINE_START, S, TrueFault, Truth, adds_and_read, make
+from tests.verify.test_known_truth import anything
 
 TICKS = [{"tick": n, "digest": f"d{n}"} for n in range(1, 30)]
 OBJECTIVES: dict[str, Any] = {
@@ -143,3 +147,58 @@ def test_a_torn_identity_or_plan_is_refused_in_one_sentence(bundles: Path, tmp_p
         with pytest.raises(RecordingError) as caught:
             Recording.open(tmp_path / "run")
         assert "damaged" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@functools.cache
+def _everything() -> Truth:
+    """Every objective that there is, by its kind's own example, over a history that has something for each."""
+    said = {"service": "world", "replica": 0, "pid": 1, "values": {"memory_bytes": 1e6}, "ok": True}
+    sampled = [(LOAD_START + n * S // 2, "metrics", {**said, "round": n}) for n in range(38)]
+    examples = [YAML(typ="safe").load(checker.kind.example) for checker in checkers().values()]
+    changed = {
+        "objectives": {name: given for example in examples for name, given in example.items()},
+        "history": anything(random.Random(4)),
+        "events": [*WHOLE["events"], *sampled],
+    }
+    return Truth(**{**WHOLE, **changed})
+
+
+@pytest.mark.parametrize("file", CUTTABLE)
+def test_no_objective_that_there_is_takes_a_torn_file_for_a_pass_or_crashes(tmp_path: Path, file: str) -> None:
+    make(tmp_path / "run", _everything())
+    path = tmp_path / "run" / file
+    whole = path.read_bytes()
+    assert {one.checker for one in judge(Recording.open(tmp_path / "run")).objectives} == set(checkers())
+    for cut in sorted({len(whole) * percent // 100 for percent in range(0, 100, 5)}):
+        path.write_bytes(whole[:cut])
+        for one in judge(Recording.open(tmp_path / "run")).objectives:
+            assert one.status is not Status.PASS and "crashed:" not in one.why, f"cut at {cut}: {one}"
+
+
+@pytest.mark.parametrize("file", ["events.jsonl", "history.jsonl"])
+@pytest.mark.parametrize("name", RUNS)
+def test_a_file_that_is_damaged_in_its_middle_takes_every_pass(
+    bundles: Path, tmp_path: Path, name: str, file: str
+) -> None:
+    """As long as before, with its end as before, and yet something is missing: that is no reason to pass."""
+    shutil.copytree(bundles / name, tmp_path / name)
+    path = tmp_path / name / file
+    whole = path.read_bytes()
+    for place in range(0, len(whole) - 10, max(1, len(whole) // 40)):
+        path.write_bytes(whole[:place] + b"\0" * 10 + whole[place + 10 :])
+        for one in judge(Recording.open(tmp_path / name)).objectives:
+            assert "crashed:" not in one.why, f"at {place}: {one}"
+            needs_it = file == "events.jsonl" or "history" in checkers()[one.checker].kind.needs
+            assert one.status is not Status.PASS or not needs_it, f"at {place} of {len(whole)}: {one}"
+
+
+@pytest.mark.parametrize("file", ["samples/swarm-0.arrow", "samples/probe-relay.arrow"])
+def test_damaged_samples_crash_nothing(bundles: Path, tmp_path: Path, file: str) -> None:
+    """Columns carry no checksum, so that damage within a value cannot always be told from the value."""
+    shutil.copytree(bundles / "failing", tmp_path / "run")
+    path = tmp_path / "run" / file
+    whole = path.read_bytes()
+    for place in range(0, len(whole) - 10, max(1, len(whole) // 60)):
+        path.write_bytes(whole[:place] + b"\0" * 10 + whole[place + 10 :])
+        crashed = [one for one in judge(Recording.open(tmp_path / "run")).objectives if "crashed:" in one.why]
+        assert not crashed, f"at {place} of {len(whole)}"
