@@ -13,6 +13,9 @@ import pytest
 
 from chaosctl.exchange import exchange
 from chaosctl.experiment.model import Hello
+from chaosctl.recording.columns import read_history
+from chaosctl.verify.measure.objects import judge_object, objects
+from chaosctl.verify.measure.search import Answer, Budget
 from tests.swarm.playground import StartSwarm, until
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +56,28 @@ def test_what_was_acknowledged_is_read_back(make_swarm: StartSwarm, redis: str) 
     read = {line["key"]: line["value"] for line in lines if line["f"] == "read" and line["mark"] == "ok"}
     assert read == {key: f"1-{last}" for key, last in acknowledged.items()}
     assert len(read) == 5
+    assert not heard.of("bot_error")
+
+
+@pytest.mark.e2e
+@pytest.mark.needs("redis")
+def test_what_registers_answered_fits_one_order(make_swarm: StartSwarm, redis: str) -> None:
+    swarm, heard, bundle = make_swarm(
+        ROOT / "bots/redis.py", {"all": (redis,)}, {"all": 5}, rate_per_s=20.0, bots_class="Registers"
+    )
+    swarm.start()
+    swarm.users(5, 0.0)
+    until(lambda: sum(line["operations"] for line in heard.of("generator")) > 150)
+    swarm.end_load(3.0)
+    audited = swarm.audit(5.0)
+    swarm.stop()
+    assert (audited["bots"], audited["failed"]) == (5, 0)
+    history = read_history(bundle / "history.jsonl", lambda sentence: None)
+    assert {"write", "get", "cas"} <= set(history.fs)
+    found = objects(history)
+    assert len(found) == 5
+    budget = Budget(500_000, 1, lambda: 0)
+    assert {judge_object(history, one, budget).answer for one in found} == {Answer.YES}
     assert not heard.of("bot_error")
 
 
