@@ -59,7 +59,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a checker returns: its findings, and tables for the report: `recovery`, `replays`, `rollback`, `releases`."""
+    """What a checker returns: its findings, and tables for the report (`recovery`, `rollback`, `releases` ...)."""
 
     findings: tuple[Finding, ...]
     tables: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
@@ -80,8 +80,8 @@ class Verdict:
     """What a run proved. verdict.json is this, field by field, with `status` values as strings.
 
     `faults`: id, kind, on, requested_ns, applied_ns, returned_ns, healed_ns, proved, proof (and heal_proved).
-    `recovery`: one row a fault; `releases`: one a version that was rolled back. `relay`, `generator`, `environment`: objects. `notes`: what a reader must know
-    (torn tails, restarts, closed-loop load). `exit_code` follows from the rest.
+    `recovery`: one row a fault. `releases`: one a bad version. `relay`, `generator`, `environment`: objects.
+    `notes`: what a reader must know (torn tails, restarts, closed-loop load). `exit_code` follows from the rest.
     """
 
     schema_version: int

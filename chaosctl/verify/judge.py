@@ -30,8 +30,8 @@ OnCrash = Callable[[str, str], None]
 
 # A generator that lags makes these numbers its own, good or bad.
 _MADE_BY_LOAD = {"latency", "throughput"}
-_JUDGED_PER_OPERATION = {"latency", "errors"}
-_TOUCHED_BY_LOAD = {"latency", "throughput", "errors", "recovery", "metrics"}
+_JUDGED_PER_OPERATION = {"latency", "errors", "release"}
+_TOUCHED_BY_LOAD = {"latency", "throughput", "errors", "recovery", "metrics", "release"}
 
 
 def _forget(_objective: str, _trace: str) -> None:
@@ -66,6 +66,7 @@ def judge(recording: Recording, on_crash: OnCrash = _forget) -> Verdict:
         recovery=_table(judged, "recovery"),
         rollback=_table(judged, "rollback"),
         replays=_table(judged, "replays"),
+        releases=_table(judged, "releases"),
         relay=relay(recording),
         generator=health,
         environment=environment(recording),

@@ -10,7 +10,7 @@ from typing import Any
 from chaosctl.errors import RecordingError
 from chaosctl.verify.contract import Evidence, Finding, Quantity, Status, Verdict
 
-_TABLES = ("faults", "recovery", "rollback", "replays")
+_TABLES = ("faults", "recovery", "rollback", "replays", "releases")
 
 
 def verdict_to_dict(verdict: Verdict) -> dict[str, Any]:
@@ -31,6 +31,7 @@ def verdict_from_dict(given: Mapping[str, Any]) -> Verdict:
     Raises RecordingError when something is missing.
     """
     try:
+        given = {"releases": (), **given}  # older verdicts have none
         values = {field.name: given[field.name] for field in fields(Verdict)}
         values["status"] = Status(values["status"])
         values["objectives"] = tuple(_finding(finding) for finding in values["objectives"])
