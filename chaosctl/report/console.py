@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, factors_in_short, replay_rows
-from chaosctl.report.tables import recovery_rows
+from chaosctl.report.tables import ROLLBACK_COLUMNS, recovery_rows, rollback_rows
 from chaosctl.report.wording import exit_meaning, expectation, headline, measurement, status_word
 from chaosctl.verify.contract import Finding, Status, Verdict
 
@@ -25,7 +25,7 @@ _ASCII = str.maketrans({
 
 
 def print_summary(verdict: Verdict, console: Console, report_path: Path | None) -> None:
-    """Print the verdict, every objective, recovery, replay, and where the report is. Nothing is said by colour only."""
+    """Print the verdict, every objective, the tables, and where the report is. Nothing is said by colour only."""
     say = _Printer(console)
     say.line(f"{status_word(verdict.status)}  {verdict.experiment}", STYLES[verdict.status])
     say.line(f"{headline(verdict)}. Run {verdict.run_id}, seed {verdict.seed}.")
@@ -36,6 +36,7 @@ def print_summary(verdict: Verdict, console: Console, report_path: Path | None) 
     console.print()
     _objectives(say, verdict.objectives)
     _recovery(say, verdict)
+    _rollback(say, verdict)
     _replays(say, verdict)
     if report_path is not None:
         console.print(say.text(f"Report: {report_path}"), soft_wrap=True)  # a path that wraps cannot be copied
@@ -96,6 +97,12 @@ def _recovery(say: _Printer, verdict: Verdict) -> None:
         return
     say.line("Recovery, counted from the inject", "bold")
     say.table(("fault", "noticed", "first good", "serviceable", "steady"), [row[:5] for row in rows])
+
+
+def _rollback(say: _Printer, verdict: Verdict) -> None:
+    if verdict.rollback:
+        say.line("Rollback, counted from the inject", "bold")
+        say.table(ROLLBACK_COLUMNS, rollback_rows(verdict))
 
 
 def _replays(say: _Printer, verdict: Verdict) -> None:

@@ -15,7 +15,15 @@ from chaosctl.recording.reader import Recording
 from chaosctl.report import wording
 from chaosctl.report.plots import draw
 from chaosctl.report.replays import REPLAY_COLUMNS, divergences, factors_in_short, replay_rows
-from chaosctl.report.tables import FAULT_COLUMNS, RECOVERY_COLUMNS, fault_rows, generic_table, pairs, recovery_rows
+from chaosctl.report.tables import (
+    FAULT_COLUMNS,
+    RECOVERY_COLUMNS,
+    ROLLBACK_COLUMNS,
+    fault_rows,
+    pairs,
+    recovery_rows,
+    rollback_rows,
+)
 from chaosctl.report.timeline import NS_PER_S, Timeline, bands_of, timeline_of
 from chaosctl.verify.contract import Finding, Verdict
 
@@ -85,7 +93,7 @@ def _tables(verdict: Verdict) -> dict[str, tuple[tuple[str, ...], list[tuple[str
     return {
         "recovery": (RECOVERY_COLUMNS, recovery_rows(verdict)),
         "faults": (FAULT_COLUMNS, fault_rows(verdict)),
-        "rollback": generic_table(verdict.rollback),
+        "rollback": (ROLLBACK_COLUMNS, rollback_rows(verdict)),
         "replays": (REPLAY_COLUMNS, replay_rows(verdict)),
     }
 

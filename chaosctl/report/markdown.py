@@ -7,7 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from chaosctl.recording.reader import Recording
 from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, factors_in_short, replay_rows
-from chaosctl.report.tables import FAULT_COLUMNS, RECOVERY_COLUMNS, fault_rows, generic_table, recovery_rows
+from chaosctl.report.tables import (
+    FAULT_COLUMNS,
+    RECOVERY_COLUMNS,
+    ROLLBACK_COLUMNS,
+    fault_rows,
+    recovery_rows,
+    rollback_rows,
+)
 from chaosctl.report.wording import (
     exit_meaning,
     expectation,
@@ -89,7 +96,7 @@ def _lines(recording: Recording, verdict: Verdict) -> list[str]:
     if verdict.recovery:
         lines += ["### Recovery", "", *table(RECOVERY_COLUMNS, recovery_rows(verdict))]
     if verdict.rollback:
-        lines += ["### Rollback", "", *table(*generic_table(verdict.rollback))]
+        lines += ["### Rollback", "", *table(ROLLBACK_COLUMNS, rollback_rows(verdict))]
     if verdict.replays:
         lines += ["### Replay", "", *table(REPLAY_COLUMNS, replay_rows(verdict))]
         lines += [f"- {escape(line)}" for line in factors_in_short(verdict.objectives)] + [""]

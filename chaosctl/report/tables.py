@@ -1,4 +1,4 @@
-"""The tables that several reporters show, as words: recovery a fault, faults, and where a replay first went apart."""
+"""The tables that several reporters show, as words: recovery and rollback of each fault, faults, and any other."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from chaosctl.report.wording import NOTHING, cell, duration, label
 from chaosctl.verify.contract import Verdict
 
 RECOVERY_COLUMNS = ("fault", "noticed", "first good", "serviceable", "steady", "sessions", "outages")
+ROLLBACK_COLUMNS = ("fault", "in flight", "ended", "acknowledged and gone", "observed", "settled")
 FAULT_COLUMNS = ("fault", "on", "applied", "late by", "healed", "proof")
 Row = tuple[str, ...]
 
@@ -43,6 +44,54 @@ def _since(row: Mapping[str, Any], key: str) -> str:
 def _sessions(row: Mapping[str, Any]) -> str:
     counted = [(word, row.get(f"sessions_{word}")) for word in ("kept", "resumed", "lost")]
     return ", ".join(f"{count} {word}" for word, count in counted if count is not None) or NOTHING
+
+
+def rollback_rows(verdict: Verdict) -> list[Row]:
+    """Return a row a fault, in the order of `ROLLBACK_COLUMNS`; times count from the inject."""
+    return [_rollback_row(row) for row in verdict.rollback]
+
+
+def _rollback_row(row: Mapping[str, Any]) -> Row:
+    return (
+        f"{row.get('fault', NOTHING)}: {row.get('kind', '?')} on {row.get('on', '?')}",
+        str(row.get("in_flight", NOTHING)),
+        ", ".join(f"{row[key]} {word}" for key, word in _ENDS.items() if row.get(key)) or NOTHING,
+        _gone(row),
+        _seen(row, "observed", NOTHING),
+        _settled(row),
+    )
+
+
+_ENDS = {
+    "resumed": "resumed",
+    "rolled_back": "rolled back",
+    "both": "both",
+    "half_applied": "half-applied",
+    "neither": "neither",
+    "late": "too late",
+    "not_seen": "not seen",
+}
+
+
+def _gone(row: Mapping[str, Any]) -> str:
+    """Return `12 of 3400, the oldest 980 ms ± 1 ms before`."""
+    text = f"{row.get('gone') or 0} of {row.get('acknowledged') or 0}"
+    if row.get("oldest_acked_ns") is not None:
+        age_ns = row.get("called_ns", 0) - row["oldest_acked_ns"]
+        text += f", the oldest {duration(age_ns)} ± {duration(row.get('uncertainty_ns') or 0)} before"
+    return text + (f", {row['unseen']} never looked for" if row.get("unseen") else "")
+
+
+def _settled(row: Mapping[str, Any]) -> str:
+    called, censored = row.get("called_ns") or 0, row.get("censored_ns") or 0
+    return _seen(row, "settled", f"> {duration(max(censored - called, 0))}" if row.get("never_settled") else NOTHING)
+
+
+def _seen(row: Mapping[str, Any], name: str, otherwise: str) -> str:
+    at_ns = row.get(f"{name}_ns")
+    if at_ns is None:
+        return otherwise
+    return f"{duration(at_ns - row.get('called_ns', 0))} ± {duration(row.get(f'{name}_uncertainty_ns') or 0)}"
 
 
 def fault_rows(verdict: Verdict) -> list[Row]:

@@ -123,7 +123,7 @@ def test_what_a_recording_says_stays_text(tmp_path: Path) -> None:
     fault = {**verdict().faults[0], "id": HOSTILE, "on": HOSTILE, "proof": HOSTILE}
     judged = verdict(
         Status.FAIL, bad, experiment=HOSTILE, run_id=HOSTILE, faults=(fault,), notes=(HOSTILE,), replays=(DIVERGENCE,),
-        relay={"kind": HOSTILE, "version": HOSTILE}, environment={HOSTILE: HOSTILE}, rollback=({"x": HOSTILE},),
+        relay={"kind": HOSTILE, "version": HOSTILE}, environment={HOSTILE: HOSTILE}, rollback=({"on": HOSTILE},),
     )  # fmt: skip
     seen = page(recording, judged)
     assert len(seen.scripts) == 3  # the library, the plots and the theme: none of them ended early, none was added

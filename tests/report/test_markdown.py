@@ -33,7 +33,9 @@ def test_it_says_what_failed_and_how_to_run_it_again(recording: Recording) -> No
 
 
 def test_every_row_has_the_columns_of_its_table(recording: Recording) -> None:
-    judged = verdict(Status.FAIL, finding(HOSTILE, Status.FAIL, HOSTILE), notes=(HOSTILE,), rollback=({"x": HOSTILE},))
+    judged = verdict(
+        Status.FAIL, finding(HOSTILE, Status.FAIL, HOSTILE), notes=(HOSTILE,), rollback=({"fault": HOSTILE},)
+    )
     text = MarkdownReporter().render(recording, judged)
     assert "<script" not in text
     assert "](http" not in text

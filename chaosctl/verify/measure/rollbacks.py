@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from chaosctl.recording.facts import FaultFacts, fault_facts, load_window
 from chaosctl.verify.contract import RollbackRow
@@ -147,12 +148,20 @@ def _settled(flights: Flights, depth: Depth, called_ns: int, next_ns: int, end_n
         least_ns, seen_ns, gap_ns = moment.least_ns, moment.seen_or_least_ns, depth.settled.gap_ns
     over_ns = int(flights.over_ns[there].max(initial=called_ns))
     if over_ns - called_ns >= seen_ns:
-        seen_ns, gap_ns = over_ns - called_ns, 0
+        seen_ns, gap_ns = over_ns - called_ns, _told_apart_ns(flights, there)
     least_ns = max(least_ns, min(over_ns, next_ns) - called_ns)
     if depth.unseen:
         return Took(least_ns, None), 0
     nothing = not there.any() and not depth.acknowledged and not depth.gone
     return (None if nothing else Took(least_ns, seen_ns)), gap_ns
+
+
+def _told_apart_ns(flights: Flights, there: npt.NDArray[np.bool_]) -> int:
+    """Return how far apart those who take part in the event that ended last were told: how late one is told at most."""
+    if not there.any():
+        return 0
+    last = np.flatnonzero(there)[np.argmax(flights.over_ns[there])]
+    return max(0, int(flights.events.last_end_ns[last] - flights.events.first_end_ns[last]))
 
 
 def _seen_until_ns(recording: Recording) -> int:
