@@ -40,7 +40,9 @@ def redis(tmp_path: Path) -> Iterator[str]:
 @pytest.mark.e2e
 @pytest.mark.needs("redis")
 def test_what_was_acknowledged_is_read_back(make_swarm: StartSwarm, redis: str) -> None:
-    swarm, heard, bundle = make_swarm(ROOT / "bots/redis.py", {"all": (redis,)}, {"all": 5}, rate_per_s=20.0)
+    swarm, heard, bundle = make_swarm(
+        ROOT / "bots/redis.py", {"all": (redis,)}, {"all": 5}, rate_per_s=20.0, bots_class="Writer"
+    )
     swarm.start()
     swarm.users(5, 0.0)
     until(lambda: sum(line["operations"] for line in heard.of("generator")) > 80)
