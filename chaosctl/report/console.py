@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from chaosctl.report.releases import RELEASE_COLUMNS, release_rows
 from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, factors_in_short, replay_rows
 from chaosctl.report.tables import ROLLBACK_COLUMNS, recovery_rows, rollback_rows
 from chaosctl.report.wording import exit_meaning, expectation, headline, measurement, status_word
@@ -37,6 +38,7 @@ def print_summary(verdict: Verdict, console: Console, report_path: Path | None) 
     _objectives(say, verdict.objectives)
     _recovery(say, verdict)
     _rollback(say, verdict)
+    _releases(say, verdict)
     _replays(say, verdict)
     if report_path is not None:
         console.print(say.text(f"Report: {report_path}"), soft_wrap=True)  # a path that wraps cannot be copied
@@ -103,6 +105,12 @@ def _rollback(say: _Printer, verdict: Verdict) -> None:
     if verdict.rollback:
         say.line("Rollback, counted from the inject", "bold")
         say.table(ROLLBACK_COLUMNS, rollback_rows(verdict))
+
+
+def _releases(say: _Printer, verdict: Verdict) -> None:
+    if verdict.releases:
+        say.line("Release rollback", "bold")
+        say.table(RELEASE_COLUMNS, release_rows(verdict))
 
 
 def _replays(say: _Printer, verdict: Verdict) -> None:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from chaosctl.recording.reader import Recording
 from chaosctl.report import wording
 from chaosctl.report.plots import draw
+from chaosctl.report.releases import RELEASE_COLUMNS, release_rows
 from chaosctl.report.replays import REPLAY_COLUMNS, divergences, factors_in_short, replay_rows
 from chaosctl.report.tables import (
     FAULT_COLUMNS,
@@ -94,6 +95,7 @@ def _tables(verdict: Verdict) -> dict[str, tuple[tuple[str, ...], list[tuple[str
         "recovery": (RECOVERY_COLUMNS, recovery_rows(verdict)),
         "faults": (FAULT_COLUMNS, fault_rows(verdict)),
         "rollback": (ROLLBACK_COLUMNS, rollback_rows(verdict)),
+        "releases": (RELEASE_COLUMNS, release_rows(verdict)),
         "replays": (REPLAY_COLUMNS, replay_rows(verdict)),
     }
 

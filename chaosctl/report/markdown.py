@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from chaosctl.recording.reader import Recording
+from chaosctl.report.releases import RELEASE_COLUMNS, release_rows
 from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, factors_in_short, replay_rows
 from chaosctl.report.tables import (
     FAULT_COLUMNS,
@@ -97,6 +98,8 @@ def _lines(recording: Recording, verdict: Verdict) -> list[str]:
         lines += ["### Recovery", "", *table(RECOVERY_COLUMNS, recovery_rows(verdict))]
     if verdict.rollback:
         lines += ["### Rollback", "", *table(ROLLBACK_COLUMNS, rollback_rows(verdict))]
+    if verdict.releases:
+        lines += ["### Release rollback", "", *table(RELEASE_COLUMNS, release_rows(verdict))]
     if verdict.replays:
         lines += ["### Replay", "", *table(REPLAY_COLUMNS, replay_rows(verdict))]
         lines += [f"- {escape(line)}" for line in factors_in_short(verdict.objectives)] + [""]
