@@ -36,7 +36,8 @@ class Divergence:
     """Where two runs part for the first time.
 
     `digest`: both have the tick and differ, in `parts` if the target digests parts. `gap`: only one of them has the
-    tick, although both have later ones. `length`: one ends before this tick.
+    tick, although both have later ones. `length`: one ends before this tick. `after`: for a digest that differs, the last
+    tick before it for which both have the same one; None where there is none.
     """
 
     what: Literal["digest", "gap", "length"]
@@ -44,6 +45,7 @@ class Divergence:
     left: str | None
     right: str | None
     parts: tuple[str, ...] = ()
+    after: int | None = None
 
 
 def read_digests(path: Path, name: str) -> DigestRun:
@@ -79,10 +81,12 @@ def first_divergence(left: DigestRun, right: DigestRun) -> Divergence | None:
 
     A differing digest comes before a gap or an early end: only the first says that the states differ.
     """
+    after = None
     for tick, ours in left.lines.items():
         theirs = right.lines.get(tick)
         if theirs is not None and ours.digest != theirs.digest:
-            return Divergence("digest", tick, ours.digest, theirs.digest, _parts(ours, theirs))
+            return Divergence("digest", tick, ours.digest, theirs.digest, _parts(ours, theirs), after)
+        after = after if theirs is None else tick
     one_sided = left.lines.keys() ^ right.lines.keys()
     if not one_sided:
         return None

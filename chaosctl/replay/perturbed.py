@@ -9,11 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaosctl.experiment.model import Replay
+from chaosctl.recording.digests import Divergence, read_digests
 from chaosctl.recording.factors import AGAIN, PLAIN_FOR, Factor, perturbed_run
+from chaosctl.replay.bisect import bisected
 from chaosctl.replay.canary import Sighting, send_canary
 from chaosctl.replay.legs import TWO_LEGS, cut_of, goes_on, legs_of, once_more, sighting_of
 from chaosctl.replay.perturb import NotHereError, Perturbation, perturbation_of
-from chaosctl.replay.run import WHOLE, Leg, ReplayRun, first_difference, replay_all, replay_once, ticks_of
+from chaosctl.replay.run import (
+    WHOLE,
+    Leg,
+    ReplayRun,
+    first_difference,
+    first_parting,
+    replay_all,
+    replay_once,
+    ticks_of,
+)
 from chaosctl.replay.start import PLAIN, Start
 
 
@@ -41,6 +52,7 @@ class Perturbing:
             env=self.env,
             abort=self.abort,
             finished=self.finished,
+            window=lambda parted: self._bisected(parted, PLAIN),
         )
         # Each more would end as these did, a hanging one after its whole time.
         if done and all(run.error is not None for run in done):
@@ -84,7 +96,7 @@ class Perturbing:
         for n, start in enumerate(perturbation.starts, 1):
             name = perturbed_run(perturbation.factor, n)
             self._replay(name, start)
-            if window := self._window(name, plain):
+            if window := self._window(name, plain, start):
                 self._replay(f"states-{name}", start, window)
                 self._replay(f"states-{PLAIN_FOR}{name}", PLAIN, window)
 
@@ -110,10 +122,32 @@ class Perturbing:
                     self._replay_now(f"states-{run.name}", PLAIN, window, leg_again)
                     self._replay(f"states-{PLAIN_FOR}{run.name}", PLAIN, window)
 
-    def _window(self, name: str, plain: Sequence[Path]) -> tuple[int, int] | None:
+    def _window(self, name: str, plain: Sequence[Path], start: Start = PLAIN) -> tuple[int, int] | None:
         """Return the ticks to print states for: where `name` parts from the plain replay, and states are offered."""
-        tick = first_difference([*plain, self.bundle / "digests" / f"{name}.jsonl"])
-        return None if tick is None or self.replay.states is None else (max(0, tick - 1), tick + 1)
+        parted = first_parting([*plain, self.bundle / "digests" / f"{name}.jsonl"])
+        return None if parted is None or self.replay.states is None else self._bisected(parted, start)
+
+    def _bisected(self, parted: Divergence, start: Start) -> tuple[int, int]:
+        """Return the ticks to print states for, where a replay started so parts from a plain one."""
+
+        def digest_at(tick: int, side: Start) -> str | None:
+            with tempfile.TemporaryDirectory(prefix="chaosctl-bisect-", ignore_cleanup_errors=True) as scratch:
+                out = Path(scratch) / "digests.jsonl"
+                replay_once(
+                    self.replay,
+                    name="bisect",
+                    input_log=self.input_log,
+                    out=out,
+                    folder=self.folder,
+                    env=self.env,
+                    states=(tick, tick),
+                    start=side,
+                    abort=self.abort,
+                )
+                line = read_digests(out, "bisect").lines.get(tick) if out.is_file() else None
+            return None if line is None else line.digest
+
+        return bisected(parted, lambda tick: digest_at(tick, PLAIN) != digest_at(tick, start))
 
     def _replay(self, name: str, start: Start, states: tuple[int, int] | None = None) -> None:
         if not self.abort.is_set():

@@ -22,7 +22,8 @@ from chaosctl.errors import ChaosctlError, RecordingError
 from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Offers, Replay
 from chaosctl.experiment.units import format_duration
-from chaosctl.recording.digests import DigestRun, first_divergence, read_digests
+from chaosctl.recording.digests import DigestRun, Divergence, first_divergence, read_digests
+from chaosctl.replay.bisect import around
 from chaosctl.replay.lines import TickLines
 from chaosctl.replay.start import PLAIN, Start, has_ended, started
 from chaosctl.safety.exits import signal_name
@@ -121,11 +122,12 @@ def replay_all(
     env: Mapping[str, str],
     abort: threading.Event,
     finished: Callable[[ReplayRun], None] = lambda run: None,
+    window: Callable[[Divergence], tuple[int, int]] = around,
 ) -> tuple[ReplayRun, ...]:
     """Replay `runs` times into `digests/replay-<n>.jsonl`, telling `finished` of each.
 
     Where those and `digests/live.jsonl` part, and the target can print states, it is replayed twice more for the
-    ticks around that one, into `digests/states-replay-1.jsonl` and `-2`. Raises RecordingError.
+    ticks of `window`, into `digests/states-replay-1.jsonl` and `-2`. Raises RecordingError.
     """
     digests = bundle / "digests"
     done: list[ReplayRun] = []
@@ -141,22 +143,29 @@ def replay_all(
     for n in range(1, runs + 1):
         if not abort.is_set():
             one(f"replay-{n}", None)
-    tick = first_difference([digests / "live.jsonl", *(digests / f"{run.name}.jsonl" for run in done)])
-    if tick is not None and replay.states is not None:
+    parted = first_parting([digests / "live.jsonl", *(digests / f"{run.name}.jsonl" for run in done)])
+    if parted is not None and replay.states is not None:
+        states = window(parted)
         for n in (1, 2):
             if not abort.is_set():
-                one(f"states-replay-{n}", (max(0, tick - 1), tick + 1))
+                one(f"states-replay-{n}", states)
     return tuple(done)
 
 
 def first_difference(paths: Sequence[Path]) -> int | None:
-    """Return the first tick whose digest differs between any of these runs and the first one that is there.
+    """Return the first tick whose digest differs between any of these runs and the first one that is there."""
+    parted = first_parting(paths)
+    return None if parted is None else parted.tick
+
+
+def first_parting(paths: Sequence[Path]) -> Divergence | None:
+    """Return where the digest of any of these runs first differs from that of the first one that is there.
 
     That one run has more ticks than another gives no state to compare.
     """
     runs = [_digests(path) for path in paths if path.is_file()]
-    found = [first_divergence(runs[0], run) for run in runs[1:]]
-    return min((one.tick for one in found if one is not None and one.what == "digest"), default=None)
+    found = [one for run in runs[1:] if (one := first_divergence(runs[0], run)) is not None and one.what == "digest"]
+    return min(found, key=lambda one: one.tick, default=None)
 
 
 def ticks_of(path: Path) -> tuple[int, ...]:

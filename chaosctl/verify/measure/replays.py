@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from chaosctl.recording.digests import DigestRun, Divergence, field_diff, first_divergence
@@ -81,7 +82,7 @@ def _row(
     """One replay: JSON-able, as in verdict.json. `why_not` says why it shows nothing; None if it was compared."""
     comparable = against and run and run is not against and not made_otherwise(run, against)
     parted = first_divergence(against, run) if comparable and against and run else None
-    differs = parted if parted and parted.what == "digest" else None
+    differs = _at_its_tick(recording, parted, name) if parted and parted.what == "digest" else None
     return {
         "run": name,
         "factor": factor_of(name),
@@ -116,6 +117,18 @@ def _belongs(line: bytes, tick: int) -> bool:
     except ValueError:
         return False
     return isinstance(said, dict) and said.get("tick") == tick
+
+
+def _at_its_tick(recording: Recording, parted: Divergence, name: str) -> Divergence:
+    """Return the divergence at the very tick, where digests come at intervals and were printed for each tick since."""
+    printed = [run for one in _with_states(recording, name) if (run := recording.states(one)).lines]
+    earlier = (
+        one
+        for left, right in combinations(printed, 2)
+        if (one := first_divergence(left, right)) is not None and one.what == "digest"
+        if (parted.after is None or one.tick > parted.after) and one.tick < parted.tick
+    )
+    return min(earlier, key=lambda one: one.tick, default=parted)
 
 
 def _diff(recording: Recording, parted: Divergence, name: str) -> list[dict[str, Any]]:
