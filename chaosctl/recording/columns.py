@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,13 +25,16 @@ _HISTORY_SCHEMA = pa.schema(
 )
 _REQUIRED = ("at_ns", "id", "mark", "f", "key")
 _MARKS = {mark.name.lower(): int(mark) for mark in Mark}
+_TIMES = ("intended_ns", "sent_ns", "end_ns")
+NO_OFFSETS: Mapping[str, int] = MappingProxyType({})
 Note = Callable[[str], None]
 
 
-def read_samples(paths: list[Path], note: Note) -> Samples:
+def read_samples(paths: list[Path], note: Note, ahead_ns: Mapping[str, int] = NO_OFFSETS) -> Samples:
     """Merge the operations of several files, sorted by time; the order of the files does not matter.
 
-    What is torn is left out and handed to `note` as a sentence.
+    What is torn is left out and handed to `note` as a sentence. `ahead_ns`: how far the clock of a source was ahead, by
+    the file's stem.
     """
     schema = pa.schema(SAMPLE_COLUMNS)
     batches: list[Any] = []
@@ -38,7 +42,7 @@ def read_samples(paths: list[Path], note: Note) -> Samples:
     for path in paths:
         for batch in _batches(path, note):
             open_loop = open_loop and (batch.schema.metadata or {}).get(OPEN_LOOP_KEY) == b"true"
-            batches.append(batch.replace_schema_metadata(None))
+            batches.append(_put_right(batch.replace_schema_metadata(None), ahead_ns.get(path.stem, 0)))
     table = pa.Table.from_batches(batches, schema=schema).unify_dictionaries()
     del batches
     samples = _samples(table, open_loop)
@@ -47,10 +51,17 @@ def read_samples(paths: list[Path], note: Note) -> Samples:
     return samples
 
 
+def _put_right(batch: Any, ahead_ns: int) -> Any:
+    for name in _TIMES if ahead_ns else ():
+        times = batch.column(name)
+        right = pc.if_else(pc.equal(times, -1), times, pc.subtract(times, ahead_ns))
+        batch = batch.set_column(batch.schema.get_field_index(name), name, right)
+    return batch
+
+
 def _samples(table: Any, open_loop: bool) -> Samples:
-    times = ("intended_ns", "sent_ns", "end_ns")
-    order = np.lexsort([table.column(name).to_numpy() for name in reversed(times)]).astype(np.int32)
-    columns = {name: table.column(name).to_numpy()[order] for name in (*times, "outcome")}
+    order = np.lexsort([table.column(name).to_numpy() for name in reversed(_TIMES)]).astype(np.int32)
+    columns = {name: table.column(name).to_numpy()[order] for name in (*_TIMES, "outcome")}
     names: dict[str, Any] = {}
     for name, plural in (("bot", "bots"), ("operation", "operations"), ("cohort", "cohorts"), ("error", "errors")):
         codes, names[plural] = _codes(table.column(name), first=("",) if name == "error" else ())

@@ -16,9 +16,11 @@ Events and their fields (a reader must accept unknown events and fields):
     phase            name: up | ramp | baseline | timeline | settle | audit | replay | down
     load_started     (the zero of the plan's times)
     load_ended
-    service_started  service, replica, pid, start (1 for the first start, 2 after one restart ...)
+    service_started  service, replica, pid, start (1 for the first start, 2 after one restart ...), version (where it is
+                     not the one that the target declares)
     service_ready    service, replica
-    service_exited   service, replica, pid, code | signal, expected: bool
+    service_exited   service, replica, pid, code | signal, expected: bool, said (the last lines of its output, where it
+                     ended of itself before it was ready)
     relay            kind, version, api_url, started_by_us
     fault_requested  fault, due_ns (run time)
     fault_applied    fault, called_ns, returned_ns, targets
@@ -31,6 +33,8 @@ Events and their fields (a reader must accept unknown events and fields):
                      ok, error                        (twice a second while the load is on, if `metrics` is judged)
     generator        worker, lag_ms_p99, lag_ms_max, cpu_share, users, operations    (about once a second)
     bot_error        bot, error (a bot raised: first of its kind, with count)
+    clock_offset     worker, workers, offset_ns, uncertainty_ns   (how far the clock of load worker number `worker` of
+                     `workers` is ahead of ours, ±; the reader puts its samples and its lines of the history right)
     replay_finished  run, code, ticks, error
     minimised        factor | "plain", file, from_ticks, from_inputs, to_ticks, inputs, trials, took_ns, minimal, shown,
                      why, pinned      (the shortest log whose replays part; see replay/reproducer.py)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from chaosctl.errors import ChaosctlError, RecordingError
 from chaosctl.plan.codec import plan_from_json
 from chaosctl.plan.model import Plan
+from chaosctl.recording.clocks import WorkerClock, worker_clocks
 from chaosctl.recording.columns import END_OF_STREAM, read_history, read_samples
 from chaosctl.recording.digests import DigestRun, read_digests
 from chaosctl.recording.model import Event, History, Samples
@@ -72,7 +73,8 @@ class Recording:
         if source not in self._samples:
             folder = self.folder / "samples"
             paths = [path for path in (folder / f"{source}.arrow",) if path.exists()]
-            self._samples[source] = read_samples(paths + sorted(folder.glob(f"{source}-*.arrow")), self._lack)
+            ahead_ns = {f"swarm-{clock.worker}": clock.ahead_ns for clock in self._clocks}
+            self._samples[source] = read_samples(paths + sorted(folder.glob(f"{source}-*.arrow")), self._lack, ahead_ns)
         return self._samples[source]
 
     def without_operations(self, dropped: npt.NDArray[np.bool_]) -> Recording:
@@ -87,7 +89,19 @@ class Recording:
 
     @cached_property
     def _history(self) -> History:
-        return read_history(self.folder / "history.jsonl", self._lack)
+        history = read_history(self.folder / "history.jsonl", self._lack)
+        for clock in self._clocks:
+            history = clock.put_right(history)
+        return history
+
+    @property
+    def clock_error_ns(self) -> int:
+        """How far a recorded time may be off: what the run said, and what is not known of its workers' clocks."""
+        return int(self.run.get("clock_error_ns", 0)) + max((clock.uncertainty_ns for clock in self._clocks), default=0)
+
+    @cached_property
+    def _clocks(self) -> tuple[WorkerClock, ...]:
+        return worker_clocks(self.events_named("clock_offset"))
 
     def digest_runs(self) -> Mapping[str, DigestRun]:
         """Return the digests by run: `live`, `replay-1`, ...; in `live` the last occurrence of a tick counts."""

@@ -33,7 +33,17 @@ def run_doubts(recording: Recording) -> list[str]:
         error = said[-1].fields.get("error")
         doubts.append(f"the run did not play its plan to the end: {how}" + (f" ({error})" if error else ""))
     doubts += [f"stop condition met: {event.fields.get('condition')}" for event in recording.events_named("stopped")]
-    return doubts + list(recording.incomplete)
+    return doubts + _impossible(recording) + list(recording.incomplete)
+
+
+def _impossible(recording: Recording) -> list[str]:
+    """A clock that goes back leaves operations that ended before they were sent: then no time of that file is known."""
+    doubts = []
+    for source in ("swarm", "probe-relay"):
+        samples = recording.samples(source)
+        if count := int(((samples.end_ns >= 0) & (samples.end_ns < samples.sent_ns)).sum()):
+            doubts.append(f"{count} operations in samples/{source} ended before they were sent: a clock went back")
+    return doubts
 
 
 def _crash(event: Event) -> str:

@@ -75,7 +75,7 @@ class LatencyChecker:
         over_ns = np.maximum(ended, load[1] if load else 0, where=ended < 0, out=ended.copy())
         took_ns, waited_ns = (over_ns - begun)[seen], np.maximum(over_ns - begun, 0)[~seen]
         service_ns = (ended - sent)[seen]
-        clock_error_ns = float(recording.run.get("clock_error_ns", 0))
+        clock_error_ns = float(recording.clock_error_ns)
         findings = [
             _finding(name, limit, (took_ns, waited_ns, service_ns), params, samples.open_loop, clock_error_ns)
             for name, limit in params.limits().items()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from chaosctl.recording.model import Mark
+from chaosctl.recording.model import Mark, Outcome
 from chaosctl.recording.writer import HistoryWriter
 from chaosctl.verify.contract import Finding, Status
 from chaosctl.verify.judge import judge
@@ -163,3 +163,78 @@ def test_the_order_in_which_bots_of_different_workers_were_written_changes_nothi
         for what in ("status", "measured", "uncertainty", "why"):
             assert getattr(mixed[finding], what) == getattr(plain[finding], what), finding
         assert "crashed" not in plain[finding].why
+
+
+LOADED: Mapping[str, Any] = {
+    "objectives": {
+        "latency": {"p99": "50ms", "max": "2s", "during": "steady"},
+        "errors": "5%",
+        "throughput": {"at_least": "5/s"},
+    },
+    "faults": [TrueFault(ready=TIMELINE_START + S)],
+    "outages": [(TIMELINE_START, TIMELINE_START + S)],
+    "end": LOAD_START + 15 * S,
+    "every": 500 * MS,
+    "rate_per_s": 30,
+    "workers": 3,
+}
+
+
+def offset(worker: int, ahead_ns: int, uncertainty_ns: int) -> tuple[int, str, dict[str, int]]:
+    fields = {"worker": worker, "workers": 3, "offset_ns": ahead_ns, "uncertainty_ns": uncertainty_ns}
+    return LOAD_START, "clock_offset", fields
+
+
+@settings(max_examples=15, deadline=None)
+@given(ahead_ms=st.integers(-20_000, 20_000), worker=st.integers(0, 2))
+def test_a_worker_whose_clock_is_known_to_be_off_changes_nothing(ahead_ms: int, worker: int) -> None:
+    straight = findings(Truth(**LOADED))
+    known = {"workers_ahead": {worker: ahead_ms * MS}, "events": [offset(worker, ahead_ms * MS, 0)]}
+    assert findings(Truth(**{**LOADED, **known})) == straight
+
+
+def test_what_is_not_known_of_a_clock_is_added_to_the_uncertainty() -> None:
+    straight = findings(Truth(**LOADED))
+    unsure = findings(Truth(**{**LOADED, "events": [offset(1, 0, 7 * MS)]}))
+    for name in ("latency.p99", "latency.max"):
+        assert unsure[name].uncertainty == straight[name].uncertainty + 7 * MS
+    recovery = {**LOADED, "objectives": {"recovery": {"serviceable": "3s"}}, "events": [offset(1, 0, 7 * MS)]}
+    assert findings(Truth(**recovery))["recovery.serviceable"].uncertainty == 507 * MS
+
+
+@pytest.mark.parametrize(("unsure_ms", "linearizable", "lost"), [(1, "fail", "fail"), (400, "pass", "inconclusive")])
+def test_what_clocks_cannot_put_in_order_counts_as_at_the_same_time(
+    unsure_ms: int, linearizable: str, lost: str
+) -> None:
+    """Bots of two workers: the second one looks 200 ms after the first one's write, and sees nothing of it."""
+
+    def history(writer: HistoryWriter) -> None:
+        for n, (bot, f, key, asked, answered) in enumerate(
+            [
+                ("b0", "write", "r", "1", "1"),
+                ("b1", "get", "r", None, None),
+                ("b0", "add", "s", "1", "1"),
+                ("b1", "read", "s", None, ""),
+            ]
+        ):
+            at, id = LOAD_START + n // 2 * 3 * S + n % 2 * 200 * MS, 3 * n + n % 2
+            writer.write(at, Mark.INVOKE, id, bot, f, key, asked)
+            writer.write(at + MS, Mark.OK, id, bot, f, key, answered)
+
+    objectives = {"linearizable": True, "lost_acks": 0}
+    truth = Truth(objectives=objectives, faults=(), history=history, events=[offset(1, 0, unsure_ms * MS)], **QUICK)
+    found = findings(truth)
+    assert (found["linearizable"].status, found["lost_acks"].status) == (linearizable, lost)
+
+
+def test_a_clock_that_went_back_takes_every_pass() -> None:
+    """Unknown to anybody, the clock of a worker went back while one operation was under way."""
+
+    def latency(at: int) -> int:
+        return -300 * MS if 0 <= at - LOAD_START - 10 * S < S // 30 else 5 * MS
+
+    found = findings(Truth(**{**LOADED, "latency": latency}))
+    assert {finding.status for finding in found.values()} == {Status.INCONCLUSIVE}
+    assert "1 operations in samples/swarm ended before they were sent: a clock went back" in found["errors"].why
+    wrong = findings(Truth(**{**LOADED, "latency": latency, "outcome": lambda at: Outcome.FAIL}))
+    assert wrong["errors"].status is Status.FAIL, "what fails stays so"

@@ -38,7 +38,8 @@ class Took:
 class Aftermath:
     """One fault: its row, and the durations that limits apply to, counted from `since` (inject or heal).
 
-    `doubt` says why none of them counts; then they, and perhaps the row, are None.
+    `doubt` says why none of them counts; then they, and perhaps the row, are None. `unprobed`: so many questions after
+    it was serviceable have no answer that says anything.
     """
 
     fault: str
@@ -48,6 +49,7 @@ class Aftermath:
     serviceable: Took | None = None
     steady: Took | None = None
     detect: Took | None = None
+    unprobed: int = 0
     uncertainty_ns: int = 0
 
 
@@ -81,7 +83,7 @@ def _aftermath(
     window = probes.between(fault.called_ns, end_ns).unspoiled(end_ns)
     if (window.state != MISSING).sum() == 0:
         return Aftermath(fault.id, fault.doubt or f"{fault.id}: no probe was recorded after it")
-    uncertainty_ns = recording.plan.probe_every_ns + int(recording.run.get("clock_error_ns", 0))
+    uncertainty_ns = recording.plan.probe_every_ns + recording.clock_error_ns
     moment = _serviceable(window, params.consecutive, reference_ns if fault.lasting else None)
     steady = _steady(recording, params, window, _time(window, moment.seen, end_ns), begun_ns, end_ns)
     sessions = session_counts(recording.history(), fault.called_ns, end_ns)
@@ -99,6 +101,7 @@ def _aftermath(
         serviceable=_took(window, moment, begun_ns, end_ns),
         steady=Took(max(0, steady[0] - begun_ns), None if steady[1] is None else max(0, steady[1] - begun_ns)),
         detect=_detected(window, fault.called_ns),
+        unprobed=0 if moment.seen is None else int((window.state[moment.seen :] == MISSING).sum()),
         uncertainty_ns=uncertainty_ns,
     )
 
