@@ -215,11 +215,13 @@ def _service_words(event: str, fields: Mapping[str, Any]) -> str:
         case "service_started":
             start = _whole(fields.get("start"), 1)
             again = f", start {start}" if start > 1 else ""
-            return f"{replica_name(fields)} started (process {fields.get('pid')}{again})"
+            version = f" as version {fields['version']}" if fields.get("version") else ""
+            return f"{replica_name(fields)} started{version} (process {fields.get('pid')}{again})"
         case "service_ready":
             return f"{replica_name(fields)} is ready"
         case "service_exited":
-            return f"{replica_name(fields)} {how_ended(fields)}"
+            said = f" before it was ready: {fields['said'][-1]}" if fields.get("said") else ""
+            return f"{replica_name(fields)} {how_ended(fields)}{said}"
     return ""
 
 

@@ -109,7 +109,7 @@ def _rollback(say: _Printer, verdict: Verdict) -> None:
 
 def _releases(say: _Printer, verdict: Verdict) -> None:
     if verdict.releases:
-        say.line("Release rollback", "bold")
+        say.line("Release rollback (good again: since the rollback)", "bold")
         say.table(RELEASE_COLUMNS, release_rows(verdict))
 
 
@@ -127,8 +127,9 @@ def _replays(say: _Printer, verdict: Verdict) -> None:
 def _divergence(say: _Printer, divergence: Divergence) -> None:
     say.line(f"First divergence: {divergence.headline}", STYLES[Status.FAIL])
     if divergence.fields:
-        rows = [(item.field, item.first, item.second) for item in divergence.fields[:MAX_FIELDS]]
-        say.table(divergence.columns, rows)
+        say.table(divergence.columns, divergence.fields[:MAX_FIELDS])
     more = len(divergence.fields) - MAX_FIELDS
     if more > 0:
         say.line(f"... and {more} more fields; the report shows them", "dim")
+    for given in divergence.inputs:
+        say.line(f"input: {given}")

@@ -37,7 +37,17 @@ def recorded_facts(recording: Recording, verdict: Verdict, name: str, params: Pa
             events.append((event.at_ns, f"events.jsonl:{event.line}", words))
         said = words if words and event.event == "observed" else said
     probed = list(_probed(verdict, getattr(params, "consecutive", 20))) if name == "recovery" else []
+    probed += list(_served_again(verdict)) if name == "release" else []
     return sorted([*events, *probed, *_named_lines(recording, verdict, name)], key=lambda fact: fact[0])
+
+
+def _served_again(verdict: Verdict) -> Iterator[Fact]:
+    for row in verdict.releases:
+        at_ns, deploy = row.get("served_again_ns"), row.get("deploy")
+        if at_ns is not None:
+            yield at_ns, f"samples/probe-relay.arrow intended_ns {at_ns}", f"{deploy}: the good version serves again"
+        else:
+            yield row["censored_ns"], "events.jsonl", f"{deploy}: its window ends; the good version did not serve again"
 
 
 def _named_lines(recording: Recording, verdict: Verdict, name: str) -> Iterator[Fact]:
@@ -69,7 +79,8 @@ def _words(event: Event) -> str | None:
             return f"{replica} is ready"
         case "service_exited":
             how = fields.get("signal") or f"code {fields.get('code')}"
-            return f"{replica} ended ({how}), {'as asked' if fields.get('expected', True) else 'by itself'}"
+            said = f"; its last words: {' | '.join(map(str, fields['said']))}" if fields.get("said") else ""
+            return f"{replica} ended ({how}), {'as asked' if fields.get('expected', True) else 'by itself'}{said}"
         case "crashed":
             return f"the {fields.get('part')} crashed: {fields.get('why')}"
         case "interrupted" | "stopped":
@@ -110,6 +121,9 @@ def _special_words(event: Event, name: str) -> str | None:
             said = _joined(fields.get("values") or fields.get("digest")) if fields.get("ok", True) else None
             moment = f" {fields['moment']}" if fields.get("moment") else ""
             return f"{fields.get('service')} said{moment}: {said or fields.get('error') or 'nothing'}"
+        case "service_started" if name == "release":
+            version = f"version {fields['version']}" if fields.get("version") else "the target's own version"
+            return f"{fields.get('service')}[{fields.get('replica')}] starts as {version}"
         case "replay_finished" if name == "replay":
             return f"{fields.get('run')} ended with code {fields.get('code')} after {fields.get('ticks')} ticks"
         case "minimised" if name == "replay":

@@ -211,6 +211,16 @@ def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     [
         ("service_exited", {"service": "a", "replica": 1, "code": 3}, "a[1] exited with 3"),
         ("service_started", {"service": "a", "replica": 1, "pid": 9, "start": 2}, "a[1] started (process 9, start 2)"),
+        (
+            "service_started",
+            {"service": "a", "replica": 0, "pid": 9, "version": "2"},
+            "a[0] started as version 2 (process 9)",
+        ),
+        (
+            "service_exited",
+            {"service": "a", "replica": 0, "code": 1, "said": ["x", "no"]},
+            "a[0] exited with 1 before it was ready: no",
+        ),
         ("fault_failed", {"fault": "f1", "why": "no relay"}, "f1 could not be applied: no relay"),
         ("fault_heal_proved", {"fault": "f1", "proved": False, "proof": "x"}, "f1 NOT seen to be gone: x"),
         ("crashed", {"part": "swarm", "why": "signal 9"}, "crashed: part swarm, why signal 9"),
