@@ -96,8 +96,8 @@ def reads_of(history: History) -> Reads:
     answered, asked = answered[place >= 0], asked[place[place >= 0]]
     order = np.argsort(history.at_ns[asked], kind="stable")
     answered, asked = answered[order], asked[order]
-    first, starts, ends = _parsed(history.value.take(pa.array(answered)))
-    irregular = _irregular(first, starts, ends)
+    first, starts, ends = parse_ranges(history.value.take(pa.array(answered)))
+    irregular = irregular_among(first, starts, ends)
     if irregular.any():
         first, starts, ends = _regular(first, starts, ends, irregular)
     return Reads(
@@ -114,8 +114,11 @@ def reads_of(history: History) -> Reads:
     )
 
 
-def _parsed(texts: pa.StringArray) -> tuple[Int64, Int64, Int64]:
-    """Parse many "1-340,342" at once: where the ranges of each begin, and the ranges."""
+def parse_ranges(texts: pa.StringArray) -> tuple[Int64, Int64, Int64]:
+    """Parse many "1-340,342" at once, as they stand: where the ranges of each begin, and the starts and ends of all.
+
+    Raises ValueError for a text that is not ranges.
+    """
     texts = pc.fill_null(texts, "")
     filled = pc.not_equal(texts, "").to_numpy(zero_copy_only=False)
     texts = texts.filter(pa.array(filled))
@@ -140,7 +143,7 @@ def _parsed(texts: pa.StringArray) -> tuple[Int64, Int64, Int64]:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), starts, ends
 
 
-def _irregular(first: Int64, starts: Int64, ends: Int64) -> npt.NDArray[np.bool_]:
+def irregular_among(first: Int64, starts: Int64, ends: Int64) -> npt.NDArray[np.bool_]:
     """Return which reads are not sorted and disjoint as they stand."""
     of = np.repeat(np.arange(len(first) - 1), np.diff(first))
     back = (starts[1:] <= ends[:-1]) & (of[1:] == of[:-1])

@@ -195,9 +195,9 @@ def _last_reads(history: History) -> dict[int, _Read]:
     place = places_among(history.id[answered], history.id[asked])
     answered, asked = answered[place >= 0], asked[place[place >= 0]]
     order = np.lexsort((history.at_ns[answered], history.at_ns[asked]))
-    last = {int(history.key[answered[i]]): int(i) for i in order}
+    keys, from_the_end = np.unique(history.key[answered[order]][::-1], return_index=True)
     reads = {}
-    for key, i in last.items():
+    for key, i in zip(keys.tolist(), order[::-1][from_the_end].tolist(), strict=True):
         starts, ends = _ranges(history.value[int(answered[i])].as_py())
         reads[key] = _Read(int(history.id[answered[i]]), int(history.at_ns[asked[i]]), starts, ends)
     return reads
