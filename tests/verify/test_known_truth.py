@@ -238,3 +238,35 @@ def test_a_clock_that_went_back_takes_every_pass() -> None:
     assert "1 operations in samples/swarm ended before they were sent: a clock went back" in found["errors"].why
     wrong = findings(Truth(**{**LOADED, "latency": latency, "outcome": lambda at: Outcome.FAIL}))
     assert wrong["errors"].status is Status.FAIL, "what fails stays so"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    fates=st.lists(st.sampled_from(["got", "got", "lost", "twice", "swapped", "unsent"]), min_size=2, max_size=25),
+    shuffled=st.one_of(st.none(), st.integers(0, 99)),
+)
+def test_what_was_planted_into_a_stream_is_what_is_counted(fates: list[str], shuffled: int | None) -> None:
+    """One bot sends 1, 2, 3 ...; one receives them as they were sent, another as was planted, a stretch for each."""
+    got: list[int] = [1]
+    for stretch, fate in enumerate(fates):
+        one, two = 2 * stretch + 2, 2 * stretch + 3
+        planted = {"lost": [two], "twice": [one, one, two], "swapped": [two, one], "unsent": [one, 1000 + stretch, two]}
+        got += planted.get(fate, [one, two])
+    last = 2 * len(fates) + 2
+    got.append(last)
+
+    def history(writer: HistoryWriter) -> None:
+        for element in range(1, last + 1):
+            at = LOAD_START + element * 10 * MS
+            writer.write(at, Mark.INVOKE, element, "b0", "send", "t", str(element))
+            writer.write(at + MS, Mark.OK, element, "b0", "send", "t", str(element))
+            writer.write(at + 2 * MS, Mark.OK, 2_000 + element, "b1", "receive", "t", str(element))
+        for turn, element in enumerate(got):
+            writer.write(LOAD_START + 3 * S + turn * MS, Mark.OK, 4_000 + turn, "b2", "receive", "t", str(element))
+
+    found = findings(Truth(objectives={"total_order": 0}, faults=(), history=history, shuffled=shuffled, **QUICK))
+    planted_as = {"lost": "lost", "duplicated": "twice", "reordered": "swapped", "phantoms": "unsent"}
+    for name, fate in planted_as.items():
+        finding = found[f"total_order.{name}"]
+        assert finding.measured.value == fates.count(fate), finding
+        assert finding.status is (Status.FAIL if fate in fates else Status.PASS), finding

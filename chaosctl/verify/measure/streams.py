@@ -5,7 +5,8 @@ explains what every receiver got and in which order, and what one sender sent on
 round. Elements get places in a reference order, and everything is compared with these places, so that a long stream
 costs no more than sorting it.
 
-- the reference of a stream is what the receiver with the most different elements got, in its order
+- the reference of a stream is what the receiver with the most different elements got, in its order; of several the
+  one with the fewest out of their senders' order
 - an element is lost to a receiver if another one got it between two elements that both got; or, if nobody got it, when
   something that was sent after its acknowledgement was received
 - a receiver is out of order where an element comes after one that should follow it: by the reference, or by its sender
@@ -248,7 +249,8 @@ def _latest_before(value: Int64, new: Bools) -> Int64:
 
 
 def _compare_receivers(order: _Order, lost: _Lost, history: History, sends: _Sends, receipts: _Receipts) -> None:
-    """Compare the receivers of each stream with the one that got most."""
+    """Compare the receivers of each stream with the one that got most; of several, with the one that got them best in
+    the order of their senders, and then by name: who was written down first says nothing."""
     rows = np.flatnonzero((receipts.send >= 0) & ~receipts.again)
     new = np.diff(receipts.key[rows], prepend=-1) != 0
     new |= np.diff(receipts.bot[rows], prepend=-1) != 0
@@ -258,7 +260,9 @@ def _compare_receivers(order: _Order, lost: _Lost, history: History, sends: _Sen
         of_stream.setdefault(int(receipts.key[part[0]]), []).append(part)
     place = np.full(len(sends.id), -1, np.int64)
     for parts in of_stream.values():
-        reference = max(parts, key=len)
+        reference = min(
+            parts, key=lambda part: (-len(part), int(order.wrong[part].sum()), history.bots[receipts.bot[part[0]]])
+        )
         place[receipts.send[reference]] = np.arange(len(reference))
         for part in parts:
             if part is not reference:
