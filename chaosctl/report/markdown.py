@@ -114,5 +114,4 @@ def _divergence(divergence: Divergence) -> list[str]:
     lines = [f"First divergence: {escape(divergence.headline)}.", ""]
     if not divergence.fields:
         return lines
-    rows = ((item.field, item.first, item.second) for item in divergence.fields)
-    return [*lines, *table(divergence.columns, rows)]
+    return [*lines, *table(divergence.columns, divergence.fields)]

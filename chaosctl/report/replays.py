@@ -12,26 +12,21 @@ from chaosctl.report.wording import NOTHING, number
 from chaosctl.verify.contract import Finding, Status, Verdict
 
 FIELDS_IN_SHORT = 5
+BEFORE = "before"
 REPLAY_COLUMNS = ("replay", "compared with", "ticks", "result")
 
 
 @dataclass(frozen=True)
-class FieldDifference:
-    """One field of the state with its value on both sides, as JSON."""
-
-    field: str
-    first: str
-    second: str
-
-
-@dataclass(frozen=True)
 class Divergence:
-    """The first tick at which two runs part. `columns` are the field and the two sides; `inputs` what the tick ate."""
+    """The first tick at which two runs part, and the inputs of it.
+
+    `fields`: a row each in the order of `columns`: its path, where known its value before that tick, and the two sides.
+    """
 
     headline: str
     digests: str
-    columns: tuple[str, str, str]
-    fields: tuple[FieldDifference, ...]
+    columns: tuple[str, ...]
+    fields: tuple[tuple[str, ...], ...]
     inputs: tuple[str, ...]
 
 
@@ -84,10 +79,9 @@ def divergences_in_short(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for one in _divergences(rows):
         yield f"first divergence: {one.headline}"
         yield from (f"  input {given}" for given in one.inputs)
-        fields = one.fields[:FIELDS_IN_SHORT]
-        yield from (
-            f"  {one.columns[1]} has {each.field} = {each.first}, {one.columns[2]} {each.second}" for each in fields
-        )
+        fields, names = one.fields[:FIELDS_IN_SHORT], [_in_words(column) for column in one.columns[1:]]
+        for field, *values in fields:
+            yield f"  {field}: " + ", ".join(f"{value} {side}" for side, value in zip(names, values, strict=True))
         if more := len(one.fields) - len(fields):
             yield f"  ... and {more} more fields"
 
@@ -105,7 +99,8 @@ def _divergence(rows: Sequence[Mapping[str, Any]]) -> Divergence:
     row = rows[0]
     diff = list(row.get("diff") or ())
     sides = (str(diff[0]["left_run"]), str(diff[0]["right_run"])) if diff else ("", "")
-    fields = tuple(FieldDifference(str(one["path"]), _json(one["left"]), _json(one["right"])) for one in diff)
+    keys = ("path", "before", "left", "right") if any("before" in one for one in diff) else ("path", "left", "right")
+    fields = tuple(tuple(_json(one.get(key, NOTHING)) for key in keys) for one in diff)
     parts = ", ".join(map(str, row.get("parts") or ()))
     who = ", ".join(str(one.get("run")) for one in rows)
     headline = (
@@ -114,10 +109,14 @@ def _divergence(rows: Sequence[Mapping[str, Any]]) -> Divergence:
     return Divergence(
         headline=f"{headline}, in {parts}" if parts else headline,
         digests=" and ".join(dict.fromkeys(str(digest) for one in rows for digest in one.get("digests") or ())),
-        columns=("field", *sides),
+        columns=("field", *([BEFORE] if "before" in keys else []), *sides),
         fields=fields,
         inputs=tuple(map(str, row.get("inputs") or ())),
     )
+
+
+def _in_words(column: str) -> str:
+    return column if column == BEFORE else f"in {column}"
 
 
 def _json(value: Any) -> str:

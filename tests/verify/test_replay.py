@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from chaosctl.recording.factors import Factor
 from chaosctl.verify.contract import Checked, Status
+from chaosctl.verify.measure.context import inputs_of
 from chaosctl.verify.replay import CHECKER, ReplayParams
 from tests.fixtures.generator import Truth, make
 
@@ -166,3 +167,45 @@ def test_rows_stand_in_the_order_of_the_factors_after_the_plain_replays(tmp_path
     names = ["replay-1", "replay-2", "replay-10", "perturb-hash-seed-1", "perturb-timezone-1", "perturb-cpu-1"]
     checked = check(tmp_path, dict.fromkeys(["live", *sorted(names)], ticks()), dict.fromkeys(names, 0))
     assert [row["run"] for row in checked.tables["replays"]] == names
+
+
+def test_what_explains_a_divergence_is_picked_out(tmp_path: Path) -> None:
+    def state(gold: int, now: float) -> dict[str, Any]:
+        return {"players": {"near-1": {"gold": gold, "now": now}, "near-2": {"gold": 5, "now": 0}}}
+
+    digests = {
+        "live": ticks(),
+        "replay-1": ticks(t17="x"),
+        "states-replay-1": [{"tick": n, "digest": "a", "state": state(n, 0 if n < 17 else 1.5)} for n in (16, 17, 18)],
+        "states-replay-2": [{"tick": n, "digest": "a", "state": state(n, 0 if n < 17 else 2.5)} for n in (16, 17, 18)],
+    }
+    line = '{"tick":17,"inputs":[["hit","near-1"],["move","near-2"],["chat","near-3","near-11"]],"crc":"x"}\n'
+    checked = check(tmp_path, digests, inputs={"world-0.log": '{"tick":16,"inputs":[]}\n' + line})
+    row = checked.tables["replays"][0]
+    assert row["inputs"] == ['tick 17: ["hit", "near-1"] (and 2 inputs that name none of these fields)']
+    (diff,) = row["diff"]
+    assert (diff["path"], diff["before"], diff["left"], diff["right"]) == ("players.near-1.now", 0, 1.5, 2.5)
+
+
+def test_inputs_that_all_bear_on_it_or_none_are_shown_as_they_are(tmp_path: Path) -> None:
+    line = '{"tick":17,"inputs":[["hit","near-1"]]}'
+    recording = make(tmp_path, Truth(inputs={"world-0.log": line + "\n"}))
+    assert inputs_of(recording, 17, ("players.near-1.x",)) == inputs_of(recording, 17, ("near-2",)) == [line]
+    assert inputs_of(recording, 7) == []
+
+
+@pytest.mark.parametrize(("first", "last", "status"), [(1, 50, Status.PASS), (0, 49, Status.PASS), (1, 49, None)])
+def test_a_replay_with_more_ticks_than_its_log_shows_nothing(
+    tmp_path: Path, first: int, last: int, status: Status | None
+) -> None:
+    log = "".join(f'{{"tick":{n}}}\n' for n in range(first, last + 1)) + '{"tick":'
+    (finding,) = check(tmp_path, {name: ticks() for name in CODES}, inputs={"world-0.log": log}).findings
+    assert finding.status is (status or Status.INCONCLUSIVE)
+    if status is None:
+        assert "it has ticks up to 50, and its input log ends at tick 49" in finding.why
+
+
+@pytest.mark.parametrize("log", ["", "1\n2\n", "[]\n", '{"tick":"1"}\n', '{"tick":1}\nnothing\n', "\xff\n"])
+def test_a_log_that_does_not_say_its_ticks_counts_nothing(tmp_path: Path, log: str) -> None:
+    (finding,) = check(tmp_path, {name: ticks() for name in CODES}, inputs={"world-0.log": log}).findings
+    assert finding.status is Status.PASS

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -11,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from chaosctl.recording.digests import DigestRun, Divergence, field_diff, first_divergence
 from chaosctl.recording.factors import PLAIN_FOR, Factor, factor_of
 from chaosctl.verify.measure.comparable import input_ticks, made_otherwise, why_not
+from chaosctl.verify.measure.context import inputs_of, values_before
 
 if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
 
-_INPUTS_SHOWN = 5
 _FIELDS_SHOWN = 50
-_TEXT_SHOWN = 300
 
 
 @dataclass(frozen=True)
@@ -83,6 +81,7 @@ def _row(
     comparable = against and run and run is not against and not made_otherwise(run, against)
     parted = first_divergence(against, run) if comparable and against and run else None
     differs = _at_its_tick(recording, parted, name) if parted and parted.what == "digest" else None
+    diff = _diff(recording, differs, name) if differs else []
     return {
         "run": name,
         "factor": factor_of(name),
@@ -95,28 +94,9 @@ def _row(
         "first_divergence": differs.tick if differs else None,
         "digests": [differs.left, differs.right] if differs else [],
         "parts": list(differs.parts) if differs else [],
-        "inputs": _inputs(recording, differs.tick) if differs else [],
-        "diff": _diff(recording, differs, name) if differs else [],
+        "inputs": inputs_of(recording, differs.tick, (one["path"] for one in diff)) if differs else [],
+        "diff": diff,
     }
-
-
-def _inputs(recording: Recording, tick: int) -> list[str]:
-    """Return the first lines of the input logs that say they belong to `tick`; empty for a log that is not JSON."""
-    found: list[str] = []
-    for path in sorted((recording.folder / "inputs").glob("*")):
-        with path.open("rb") as file:
-            found += [line.decode(errors="replace").strip()[:_TEXT_SHOWN] for line in file if _belongs(line, tick)]
-    return found[:_INPUTS_SHOWN]
-
-
-def _belongs(line: bytes, tick: int) -> bool:
-    if str(tick).encode() not in line:
-        return False
-    try:
-        said = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(said, dict) and said.get("tick") == tick
 
 
 def _at_its_tick(recording: Recording, parted: Divergence, name: str) -> Divergence:
@@ -132,20 +112,29 @@ def _at_its_tick(recording: Recording, parted: Divergence, name: str) -> Diverge
 
 
 def _diff(recording: Recording, parted: Divergence, name: str) -> list[dict[str, Any]]:
-    """Return what differs in the first two states printed for that tick that are not equal, field by field."""
-    states = {}
-    for run in _with_states(recording, name):
-        line = recording.states(run).lines.get(parted.tick)
-        if line is not None and line.state is not None:
-            states[run] = line.state
+    """Return what differs in the first two states printed for that tick that are not equal, field by field.
+
+    `before`: what the field was at the tick before, where that state was printed, too.
+    """
+    runs = _with_states(recording, name)
+    states = _states_at(recording, runs, parted.tick)
     for left in states:
         for right in states:
             if left < right and (fields := field_diff(states[left], states[right])):
+                earlier = next(iter(_states_at(recording, runs, parted.tick - 1).values()), None)
+                before = {} if earlier is None else values_before(earlier, states[left], states[right])
                 return [
                     {"path": path, "left": ours, "right": theirs, "left_run": left, "right_run": right}
+                    | ({"before": before[path]} if path in before else {})
                     for path, ours, theirs in fields[:_FIELDS_SHOWN]
                 ]
     return []
+
+
+def _states_at(recording: Recording, runs: Sequence[str], tick: int) -> dict[str, Any]:
+    """Return the states that were printed for a tick, by run."""
+    lines = {run: recording.states(run).lines.get(tick) for run in runs}
+    return {run: line.state for run, line in lines.items() if line is not None and line.state is not None}
 
 
 def _with_states(recording: Recording, name: str) -> list[str]:
