@@ -141,5 +141,8 @@ def without_gaps(ticks: Sequence[Tick]) -> bool:
 
 
 def numbered_like(original: Sequence[Tick], kept: Sequence[Tick]) -> tuple[Tick, ...]:
-    """Return `kept`, ticks of the log `original`, numbered as that log does it: with gaps, or one after the other."""
-    return renumbered(kept, kept[0].tick) if kept and without_gaps(original) else tuple(kept)
+    """Return `kept`, ticks of the log `original`, numbered as that log does it: with gaps, or in a row from its first.
+
+    A fresh copy expects the first number in any case.
+    """
+    return renumbered(kept, original[0].tick) if without_gaps(original) else tuple(kept)

@@ -18,11 +18,11 @@ def run(**digests: str) -> DigestRun:
 def test_where_runs_part() -> None:
     whole = run(t1="a", t2="b", t3="c")
     assert first_divergence(whole, whole) is None
-    assert first_divergence(whole, run(t1="a", t2="x", t3="y")) == Divergence("digest", 2, "b", "x")
+    assert first_divergence(whole, run(t1="a", t2="x", t3="y")) == Divergence("digest", 2, "b", "x", after=1)
     assert first_divergence(whole, run(t1="a", t2="b")) == Divergence("length", 3, "c", None)
     assert first_divergence(run(t1="a", t2="b"), whole) == Divergence("length", 3, None, "c")
     assert first_divergence(whole, run(t1="a", t3="c")) == Divergence("gap", 2, "b", None)
-    assert first_divergence(whole, run(t1="a", t3="x")) == Divergence("digest", 3, "c", "x")
+    assert first_divergence(whole, run(t1="a", t3="x")) == Divergence("digest", 3, "c", "x", after=1)
     assert first_divergence(run(), whole) == Divergence("length", 1, None, "a")
 
 
