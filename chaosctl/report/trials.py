@@ -72,6 +72,8 @@ def uncertainty_notes(summary: TrialsSummary) -> list[str]:
 
 
 def _uncertainty_words(spread: Spread) -> str:
+    if spread.n == 1:
+        return "that of its only value, which says nothing about further trials"
     if spread.between == 1:
         share = f"which covers the true median in {spread.coverage:.0%} of cases"
         return f"the range of {spread.n} values with their own ± ({share})"

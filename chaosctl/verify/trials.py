@@ -190,8 +190,10 @@ def _row(trial: Trial) -> TrialRow:
         why, status, code, ended = "it was not judged", Status.INCONCLUSIVE, None, "unknown"
     else:
         status, code, ended = verdict.status, verdict.exit_code, verdict.ended
-        short = [f"{one.name}: {one.status.value}" for one in verdict.objectives if one.status is not Status.PASS]
-        why = ", ".join([*([] if ended == "completed" else [f"the run did not complete: {ended}"]), *short])
+        whole = ended == "completed"
+        told = (Status.FAIL, Status.INCONCLUSIVE) if whole else (Status.FAIL,)  # of the rest, its end is the reason
+        short = [f"{one.name}: {one.status.value}" for one in verdict.objectives if one.status in told]
+        why = ", ".join([*([] if whole else [f"the run did not complete: {ended}"]), *short])
     return TrialRow(trial.number, trial.folder, trial.run_id, trial.seed, status, code, ended, why)
 
 

@@ -61,6 +61,7 @@ def test_median_and_range_say_what_is_not_known(flaky: TrialsSummary) -> None:
     few = "\n".join(console_lines(summarise("x", "t", 2, [trial(1, 1.0), trial(2, 12.0)])))
     assert "median > 6.5 s, range 1 s to > 12 s" in few
     assert "which covers the true median in 50% of cases" in few
+    assert "that of its only value" in "\n".join(console_lines(summarise("x", "t", 1, [trial(1, 1.0)])))
 
 
 def test_all_that_agree_are_not_flaky() -> None:

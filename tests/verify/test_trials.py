@@ -92,6 +92,7 @@ def test_how_a_trial_ended_comes_before_what_the_others_found_and_ends_the_rest(
     last = trial(2, finding(Status.INCONCLUSIVE), code=code, ended="interrupted")
     one = summarise("x", "t", 9, [trial(1, finding(Status.FAIL)), last])
     assert (one.status, one.exit_code) == (Status.FAIL, code)
+    assert [row.why for row in one.trials] == ["recovery.steady: fail", "the run did not complete: interrupted"]
     assert last.verdict is not None and ends_the_rest(last.verdict)
     assert not one.flaky, "an interrupted trial disagrees with nobody"
 
