@@ -15,7 +15,8 @@ from chaosctl.swarm.bot import Bot, Operation, Refused
 # How often each action is chosen, in percent; "seen" reads back.
 WEIGHTS = {"move": 45, "hit": 25, "queue": 15, "chat": 10, "seen": 5}
 WORDS = ("well", "played", "come", "here", "again", "no", "mercy", "lag")
-NO_SESSION = "ERR say HELLO first"
+# The world forgot the session; or an earlier HELLO of the same player, sent in an outage, arrived after the last one.
+NO_SESSION = ("ERR say HELLO first", "ERR this session was resumed elsewhere")
 ENDS = ("settled", "rolled_back")
 ENDS_KEPT = 8
 # A match lasts 3 s: one that goes on for longer than this is asked about, and then again and again.
@@ -93,11 +94,13 @@ class Player(Bot):
 
     def _read_back(self) -> None:
         with self.operation("seen", f="read", key=self.name) as operation:
-            words = self.ask("SEEN").split()
+            reply = self.ask("SEEN")
+            words = reply.split()
             if len(words) == 2 and words[0] == "SEEN":
                 operation.ok("" if words[1] == "-" else words[1])
             else:
                 operation.info("odd answer")
+                self._open_again(reply)
 
     def _act(self, action: str, number: int) -> None:
         line = self._line(action, number)
@@ -110,10 +113,14 @@ class Player(Bot):
             operation.ok()
         elif words[:1] == ["ERR"]:
             operation.fail(reply)
-            if reply == NO_SESSION:
-                self.hang_up("cut")  # the next operation connects, and opens the session again
+            self._open_again(reply)
         else:
             operation.info("odd answer")
+
+    def _open_again(self, reply: str) -> None:
+        """Where the session is gone, let the next operation connect and open it again."""
+        if reply in NO_SESSION:
+            self.hang_up("cut")
 
     def _line(self, action: str, number: int) -> str:
         targets = [self._opponent] if self._opponent else self._neighbours

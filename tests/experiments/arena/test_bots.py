@@ -33,6 +33,8 @@ def player(written, answers):
         def ask(self, line):
             self.questions_sent += 1
             return answers[line.split()[0]].pop(0)
+        def hang_up(self, session):
+            written.events.append(["session", session])
     return One(Environment(user_classes=[]))
 
 found = []
@@ -55,7 +57,7 @@ print(json.dumps(found))
 STARTED = "* MATCH m1 started bob 10"
 
 
-def journalled(*cases: tuple[list[str], dict[str, list[str]]]) -> list[tuple[int, list[list[str]]]]:
+def journalled(*cases: tuple[list[str], dict[str, list[str]]]) -> list[tuple[int, list[list[str | None]]]]:
     """Return for each case, of pushes and answers, how many operations failed and what the bot wrote."""
     done = subprocess.run(
         [sys.executable, "-c", ASK, json.dumps(cases)], cwd=ROOT, capture_output=True, text=True, check=False
@@ -88,3 +90,11 @@ def test_ends_are_journalled_as_they_are_told_and_asked_for() -> None:
     assert overdue == (0, [["m1", "started"], ["m1", "rolled_back"]])
     read_back = [["read", None], ["read", "1-3"]]
     assert again == (0, [["m1", "started"], ["m1", "open"], ["m1", "settled"], *read_back])
+
+
+def test_a_session_that_is_gone_is_opened_again() -> None:
+    answers = ("ERR say HELLO first", "ERR this session was resumed elsewhere", "ERR something else")
+    forgotten, elsewhere, other = (events for _, events in journalled(*(([], {"SEEN": [one]}) for one in answers)))
+    read: list[list[str | None]] = [["read", None], ["read", None]]
+    assert forgotten == elsewhere == [read[0], ["session", "cut"], read[1]]
+    assert other == read
