@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
@@ -245,6 +245,7 @@ def test_a_clock_that_went_back_takes_every_pass() -> None:
     fates=st.lists(st.sampled_from(["got", "got", "lost", "twice", "swapped", "unsent"]), min_size=2, max_size=25),
     shuffled=st.one_of(st.none(), st.integers(0, 99)),
 )
+@example(fates=["got", "got", "swapped"], shuffled=0)
 def test_what_was_planted_into_a_stream_is_what_is_counted(fates: list[str], shuffled: int | None) -> None:
     """One bot sends 1, 2, 3 ...; one receives them as they were sent, another as was planted, a stretch for each."""
     got: list[int] = [1]
