@@ -39,10 +39,16 @@ class RecoveryParams(Params):
     detect_ns: DurationNs | None = Field(
         None, alias="detect", description="Users meet the first error within this time"
     )
+    relapses: int | None = Field(
+        None, ge=0, description="It falls over again at most so often before the next fault or the end of the load"
+    )
     consecutive: int = Field(20, ge=1, le=10_000, description="So many good probes in a row count as serviceable")
     hold_ns: DurationNs = Field(2_000_000_000, alias="hold", description="Steady is what holds for so long")
     p99_ns: DurationNs | None = Field(None, alias="p99", description="Steady: 99% of operations take at most so long")
     errors: Share | None = Field(None, description="Steady: at most this share of operations goes wrong")
+
+
+_NO_FAULT = (Status.INCONCLUSIVE, "no fault was planned, so there is nothing to recover from")
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class RecoveryChecker:
         limits = {"serviceable": params.serviceable_ns, "steady": params.steady_ns, "detect": params.detect_ns}
         words = {"serviceable": "serviceable", "steady": f"steady ({_steady_rule(params)})", "detect": "noticed"}
         findings = [_finding(name, words[name], limit, after) for name, limit in limits.items() if limit is not None]
+        if params.relapses is not None:
+            findings.append(_relapses(params.relapses, after))
         return Checked(tuple(findings), {"recovery": tuple(asdict(one.row) for one in after if one.row)})
 
 
@@ -87,7 +95,7 @@ def _steady_rule(params: RecoveryParams) -> str:
 def _finding(name: str, words: str, limit_ns: int, after: tuple[Aftermath, ...]) -> Finding:
     judged = [_judge(name, words, limit_ns, one) for one in after]
     rank = {Status.FAIL: 2, Status.INCONCLUSIVE: 1, Status.PASS: 0}
-    nothing = _Judged("", Status.INCONCLUSIVE, None, "no fault was planned, so there is nothing to recover from")
+    nothing = _Judged("", _NO_FAULT[0], None, _NO_FAULT[1])
     worst = max(
         judged, key=lambda one: (rank[one.status], one.took.seen_or_least_ns if one.took else -1), default=nothing
     )
@@ -105,6 +113,37 @@ def _finding(name: str, words: str, limit_ns: int, after: tuple[Aftermath, ...])
         why=worst.why,
         evidence=tuple(Evidence("samples/probe-relay.arrow", one.fault, one.why) for one in judged),
     )
+
+
+def _relapses(limit: int, after: tuple[Aftermath, ...]) -> Finding:
+    judged = [(_judge_relapses(limit, one), one) for one in after]
+    order = (Status.FAIL, Status.INCONCLUSIVE, Status.PASS)
+    seen = [one.row.relapses for one in after if one.doubt is None and one.row and one.row.serviceable_ns is not None]
+    status, why = min((said for said, _ in judged), key=lambda said: order.index(said[0]), default=_NO_FAULT)
+    return Finding(
+        name="recovery.relapses",
+        checker="recovery",
+        status=status,
+        op="<=",
+        expected=Quantity(limit, "count"),
+        measured=Quantity(max(seen, default=None), "count"),
+        uncertainty=0.0,
+        why=why,
+        evidence=tuple(Evidence("samples/probe-relay.arrow", one.fault, why) for (_, why), one in judged),
+    )
+
+
+def _judge_relapses(limit: int, after: Aftermath) -> tuple[Status, str]:
+    if after.doubt is not None or after.row is None:
+        return Status.INCONCLUSIVE, after.doubt or f"{after.fault}: not measured"
+    if after.row.serviceable_ns is None:
+        return Status.INCONCLUSIVE, f"{after.fault}: never serviceable, so nothing could fall over again"
+    why = f"{after.fault}: fell over again {after.row.relapses} times after it was serviceable"
+    if after.row.relapses > limit:
+        return Status.FAIL, why
+    if after.unprobed:
+        return Status.INCONCLUSIVE, f"{why}; {after.unprobed} probes after that saw nothing"
+    return Status.PASS, why
 
 
 def _judge(name: str, words: str, limit_ns: int, after: Aftermath) -> _Judged:

@@ -156,6 +156,28 @@ def test_relapses_are_counted(tmp_path: Path) -> None:
     assert check(tmp_path, Truth(outages=bursts)).tables["recovery"][0]["relapses"] == 3
 
 
+def relapses(folder: Path, truth: Truth, limit: int):  # type: ignore[no-untyped-def]
+    (found,) = [one for one in check(folder, truth, relapses=limit).findings if one.name == "recovery.relapses"]
+    return found
+
+
+def test_what_falls_over_again_fails_with_the_count(tmp_path: Path) -> None:
+    bursts = [(TIMELINE_START + k * 3 * S, TIMELINE_START + k * 3 * S + 200 * MS) for k in range(4)]
+    found = relapses(tmp_path, Truth(outages=bursts), 2)
+    assert (found.status, found.measured.value, found.expected.value) == (Status.FAIL, 3, 2)
+    assert "f1-kill: fell over again 3 times" in found.why
+    assert relapses(tmp_path / "more", Truth(outages=bursts), 3).status is Status.PASS
+
+
+def test_what_nobody_saw_after_it_was_serviceable_is_no_proof_that_it_stayed_so(tmp_path: Path) -> None:
+    unprobed = (TIMELINE_START + 10 * S, TIMELINE_START + 12 * S)
+    truth = Truth(outages=[(TIMELINE_START, TIMELINE_START + S)], unprobed=[unprobed])
+    assert relapses(tmp_path, truth, 0).status is Status.INCONCLUSIVE
+    never = Truth(outages=[(TIMELINE_START, LOAD_START + 99 * S)])
+    assert relapses(tmp_path / "never", never, 0).status is Status.INCONCLUSIVE
+    assert relapses(tmp_path / "none", Truth(faults=[]), 0).status is Status.INCONCLUSIVE
+
+
 def test_nineteen_good_probes_are_not_yet_serviceable(tmp_path: Path) -> None:
     start = TIMELINE_START
     outages = [(start, start + S), (start + S + 19 * EVERY, start + S + 20 * EVERY)]
