@@ -14,6 +14,15 @@ LOSES = {
     "monotonic_reads": "what is gone had been read before",
     "rollback.*": "the kill came with it",
 }
+STAYS_DOWN = {
+    "release.*": "the good version never serves again",
+    "recovery.*": "nobody is served again",
+    "latency.*": "no answer comes",
+    "errors": "no answer comes",
+    **dict.fromkeys(("lost_acks*", "exactly_once", "read_your_writes", "monotonic_reads"), "nobody could read back"),
+    "lost_sessions": "no session could be resumed",
+    "conserved.*": "the fault was never over, so no total was read after it",
+}
 FACTORS = ("faketime", "locale")
 SHORT_RESUME = {"ARENA_RESUME_WITHIN": "1"}
 
@@ -23,6 +32,7 @@ CASES: tuple[Case, ...] = (
     Case("", "cut"),
     Case("", "ledger"),
     Case("", "steady"),
+    Case("", "release"),
     # The same inputs do not lead to the same state.
     Case("wall-clock", "crash", ("replay", "replay.clock"), PARTS_ANYWAY, needs=FACTORS),
     Case("unordered", "crash", ("replay", "replay.hash-seed"), PARTS_ANYWAY, needs=FACTORS),
@@ -48,6 +58,7 @@ CASES: tuple[Case, ...] = (
     Case("never-recovers", "crash", ("recovery.serviceable",), needs=FACTORS),
     Case("falls-again", "crash", ("recovery.steady",), needs=FACTORS),
     Case("dead-link", "cut", ("recovery.serviceable",)),
+    Case("unreadable-release", "release", ("release.unreadable",), STAYS_DOWN),
     # It harms itself.
     Case("hung-dependency", "ledger", ("latency.*", "errors")),
     Case("retry-storm", "ledger", ("metrics.world.ledger_requests.*",)),
