@@ -104,18 +104,27 @@ class InputLines(Frozen):
 class Replay(Frozen):
     """How a fresh copy eats an input log and prints `{"tick": n, "digest": "...", "state"?: {...}}` lines."""
 
-    run: tuple[str, ...] = Field(description="The command; `${input_log}` is the recorded log's path; it exits with 4 where the log is damaged")
+    run: tuple[str, ...] = Field(
+        description="The command; `${input_log}` is the recorded log; it exits with 4 where that is damaged"
+    )
     states: tuple[str, ...] | None = Field(
         default=None, description="Arguments to add so that states are printed; `${from_tick}`, `${to_tick}` bound them"
     )
     snapshot: ReplaySnapshot | None = Field(
-        default=None, description="How to write a snapshot at a tick and to begin at one: the factor `snapshot` needs it"
+        default=None,
+        description="How to write a snapshot and to begin at one: the factor `snapshot` needs it",
     )
     keep: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
         description="Arguments to add so that it keeps its state in `${state}` and, started again, goes on from there: "
         "the factor `restart` needs it",
+    )
+    clock_file: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="Environment variable that names a file with the time (nanoseconds since 1970, one line) which it "
+        "takes for the present: the factor `clock` then shifts that too",
     )
     inputs: InputLines | None = Field(
         default=None,

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from chaosctl.recording.factors import Factor
@@ -26,6 +27,7 @@ FAKETIME_NAMES = ("libfaketime.so.1", "faketime/libfaketime.so.1", "*/faketime/l
 COMMA_LOCALES = ("de_", "fr_", "ru_", "es_", "pt_", "tr_")
 LOCALE_SOURCES = Path("/usr/share/i18n")
 BUILT_LOCALE = "de_DE.UTF-8"
+TIMES = ("2001-02-03 04:05:06", "2033-12-31 23:59:59")
 PACE = Pace(runs_s=0.005, stands_s=0.010)
 # How long a canary works, in CPU seconds, before it says that nobody stops it.
 STOPS_SEEN = 3
@@ -51,14 +53,19 @@ class Perturbation:
     told: str = ""
 
 
-def perturbation_of(factor: Factor, env: Mapping[str, str], scratch: Path | None = None) -> Perturbation:
+def perturbation_of(
+    factor: Factor, env: Mapping[str, str], scratch: Path | None = None, clock_file: str | None = None
+) -> Perturbation:
     """Return how `factor` is perturbed on this machine, for a process with the environment `env`.
 
     `scratch` is a folder for what has to be made first (a locale), which must be there as long as the perturbation is
-    used; without it nothing is made. Raises NotHereError, also for a factor that takes more than another start.
+    used; without it nothing is made. `clock_file` names the variable under which the target finds a file with the
+    time. Raises NotHereError, also for a factor that takes more than another start.
     """
     if factor is Factor.LOCALE:
         return _locale(env, scratch)
+    if factor is Factor.CLOCK:
+        return _clock(env, scratch, clock_file)
     if factor not in _MAKERS:
         raise NotHereError("it takes two processes that are started as usual")
     return _MAKERS[factor](env)
@@ -150,21 +157,32 @@ def _addresses(_env: Mapping[str, str]) -> Perturbation:
     return Perturbation(Factor.ADDRESSES, (start,), stack_end, pins=True)
 
 
-def _clock(env: Mapping[str, str]) -> Perturbation:
+def _clock(env: Mapping[str, str], scratch: Path | None, variable: str | None) -> Perturbation:
+    """Fake what the target asks the system for, the file that it reads its time from, or both."""
     library = find_faketime(FAKETIME_FOLDERS)
-    if library is None:
+    seen_by, starts = [], [dict[str, str]() for _ in TIMES]
+    if library is not None:
+        preload = " ".join(filter(None, (str(library), env.get("LD_PRELOAD"))))
+        for start, when in zip(starts, TIMES, strict=True):
+            # Wall time only, and standing still: what waits on the monotonic clock must go on.
+            start |= {"LD_PRELOAD": preload, "NO_FAKE_STAT": "1", "FAKETIME": when}
+            start |= {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+        seen_by.append("time.strftime('%Y-%m-%d %H:%M:%S')")
+    if variable is not None and scratch is not None:
+        for start, when in zip(starts, TIMES, strict=True):
+            start[variable] = str(_clock_file(scratch, when))
+        seen_by.append(f"open(os.environ.get({variable!r}, os.devnull)).read().strip() or 'no clock file'")
+    if not seen_by:
         raise NotHereError("libfaketime is not installed here")
-    preload = " ".join(filter(None, (str(library), env.get("LD_PRELOAD"))))
-    # Wall time only, and standing still: what waits on the monotonic clock must go on.
-    common = {
-        "LD_PRELOAD": preload,
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-        "NO_FAKE_STAT": "1",
-    }
-    times = ("2001-02-03 04:05:06", "2033-12-31 23:59:59")
-    starts = tuple(Start(env={**common, "FAKETIME": when}) for when in times)
-    return Perturbation(Factor.CLOCK, starts, "time.strftime('%Y-%m-%d %H:%M:%S')", pins=True)
+    return Perturbation(Factor.CLOCK, tuple(Start(env=start) for start in starts), ", ".join(seen_by), pins=True)
+
+
+def _clock_file(folder: Path, when: str) -> Path:
+    """Write the time `when` (UTC) in nanoseconds since 1970 into a file, and return that."""
+    seconds = datetime.strptime(when, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+    path = folder / f"clock-{seconds:.0f}"
+    path.write_text(f"{int(seconds) * 10**9}\n")
+    return path
 
 
 def find_faketime(folders: Iterable[str]) -> Path | None:
@@ -217,7 +235,6 @@ _MAKERS: Mapping[Factor, Callable[[Mapping[str, str]], Perturbation]] = {
     Factor.WORKING_FOLDER: _working_folder,
     Factor.CPU: _cpu,
     Factor.ADDRESSES: _addresses,
-    Factor.CLOCK: _clock,
     Factor.MALLOC_FILL: _malloc_fill,
     Factor.PACE: _pace,
     Factor.STDIN_CHUNKS: _stdin_chunks,

@@ -77,7 +77,9 @@ class Perturbing:
                     if factor in TWO_LEGS:
                         self._in_two_legs(factor, plain, parted)
                     else:
-                        self._one(perturbation_of(factor, self.env, Path(scratch)), plain, parted)
+                        self._one(
+                            perturbation_of(factor, self.env, Path(scratch), self.replay.clock_file), plain, parted
+                        )
                 except NotHereError as error:
                     self.sighted(Sighting(factor, False, str(error)))
 

@@ -55,10 +55,14 @@ TRIED = (Factor.TIMEZONE, Factor.WORKING_FOLDER, Factor.CLOCK, Factor.OPEN_FILES
 ENV = {name: value for name, value in os.environ.items() if name not in ("PYTHONHASHSEED", "TZ")}
 
 
-def judged(folder: Path, depends: str, factors: Sequence[Factor], **params: Any) -> Checked:
+def judged(
+    folder: Path, depends: str, factors: Sequence[Factor], clock_file: str | None = None, **params: Any
+) -> Checked:
     """Replay the program twice, then under each factor, and judge that."""
     program = PROGRAM.format(depends=depends)
-    replay = Replay(run=(sys.executable, "-S", "-c", program, "${input_log}"), states=("--states",))
+    replay = Replay(
+        run=(sys.executable, "-S", "-c", program, "${input_log}"), states=("--states",), clock_file=clock_file
+    )
     recording = make(folder, Truth())
     log, abort = recording.folder / "inputs" / "world-0.log", threading.Event()
     log.write_text("".join(f"{n}\n" for n in range(5)))
@@ -148,6 +152,17 @@ def test_what_the_machine_cannot_perturb_is_not_tested(tmp_path: Path, monkeypat
     found = by_name(judged(tmp_path, "0", (Factor.CLOCK,)))
     assert found["replay.clock"].status is Status.INCONCLUSIVE
     assert found["replay.clock"].why == "not tested: because libfaketime is not installed here"
+
+
+def test_a_clock_file_is_shifted_for_who_reads_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chaosctl.replay.perturb.FAKETIME_FOLDERS", ())
+    reads = "open(os.environ['NOW']).read() if 'NOW' in os.environ else 0"
+    found = by_name(judged(tmp_path / "one", reads, (Factor.CLOCK,), clock_file="NOW"))
+    assert found["replay.clock"].status is Status.FAIL
+    assert 'more is "981173106000000000' in found["replay.clock"].why
+    found = by_name(judged(tmp_path / "two", "0", (Factor.CLOCK,), clock_file="NOW"))
+    assert found["replay.clock"].status is Status.PASS
+    assert "sees 981173106000000000 and 2019686399000000000, without it no clock file" in found["replay.clock"].why
 
 
 def test_a_factor_that_was_never_tried_is_not_tested(tmp_path: Path) -> None:
