@@ -128,7 +128,7 @@ class Replay(Frozen):
     )
     inputs: InputLines | None = Field(
         default=None,
-        description="How its input log can be edited: minimising and tampering need it, unless the log already is lines "
+        description="How its input log can be edited: minimising and tampering need it, unless it is lines already "
         'such as `{"tick": 1, "inputs": [...]}`',
     )
     within_ns: DurationNs = Field(default=60_000_000_000, alias="within", description="How long one replay may take")
