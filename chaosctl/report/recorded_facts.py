@@ -38,6 +38,7 @@ def recorded_facts(recording: Recording, verdict: Verdict, name: str, params: Pa
         said = words if words and event.event == "observed" else said
     probed = list(_probed(verdict, getattr(params, "consecutive", 20))) if name == "recovery" else []
     probed += list(_served_again(verdict)) if name == "release" else []
+    probed += list(_rolled_back(verdict)) if name == "rollback" else []
     return sorted([*events, *probed, *_named_lines(recording, verdict, name)], key=lambda fact: fact[0])
 
 
@@ -48,6 +49,21 @@ def _served_again(verdict: Verdict) -> Iterator[Fact]:
             yield at_ns, f"samples/probe-relay.arrow intended_ns {at_ns}", f"{deploy}: the good version serves again"
         else:
             yield row["censored_ns"], "events.jsonl", f"{deploy}: its window ends; the good version did not serve again"
+
+
+def _rolled_back(verdict: Verdict) -> Iterator[Fact]:
+    """What was in flight at each fault, when a reader first missed something, and when nothing changed any more."""
+    moments = {"observed": "a reader first missed what had been acknowledged", "settled": "nothing changed any more"}
+    for row in verdict.rollback:
+        fault, called_ns = row.get("fault"), row.get("called_ns") or 0
+        had = f"{row.get('in_flight')} events in flight, {row.get('acknowledged')} operations acknowledged before it"
+        yield called_ns, "events.jsonl", f"{fault} was called: {had}"
+        for key, words in moments.items():
+            if row.get(f"{key}_ns") is not None:
+                where = "events.jsonl" if row.get(f"{key}_id") is None else f"history.jsonl id {row[f'{key}_id']}"
+                yield row[f"{key}_ns"], where, f"{fault}: {words}"
+        if row.get("never_settled"):
+            yield row["censored_ns"], "events.jsonl", f"{fault}: not settled until here, as far as was seen"
 
 
 def _named_lines(recording: Recording, verdict: Verdict, name: str) -> Iterator[Fact]:

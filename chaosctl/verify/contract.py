@@ -168,7 +168,8 @@ class RollbackRow:
     Of the events `in_flight`, so many came to each end. Of the elements `acknowledged` since the fault before, `gone`
     are in no later read, and `unseen` were never looked for. The oldest of what is gone was acknowledged at
     `oldest_acked_ns` (± `uncertainty_ns`). `never_settled`: an event never ended, or something was never looked for,
-    up to `censored_ns` at the least; otherwise that is the end of what was seen.
+    up to `censored_ns` at the least; otherwise that is the end of what was seen. `observed_id` and `settled_id` are the
+    lines of the history that show it.
     """
 
     fault: str
@@ -189,8 +190,10 @@ class RollbackRow:
     unseen: int
     oldest_acked_ns: int | None
     observed_ns: int | None
+    observed_id: int | None
     observed_uncertainty_ns: int
     settled_ns: int | None
+    settled_id: int | None
     settled_uncertainty_ns: int
     never_settled: bool
     uncertainty_ns: int

@@ -260,7 +260,7 @@ def _timed(seen: Rollbacks, name: str, limit_ns: int) -> Finding:
     measured = Quantity(None, "ns")
     if took is not None:
         measured = Quantity(took.seen_or_least_ns, "ns", censored=took.seen_ns is None)
-    evidence = [Evidence("history.jsonl", one.fault.id, text[2]) for one, text in zip(seen.faults, judged, strict=True)]
+    evidence = [_place(one, name, text) for one, (_, _, text, _) in zip(seen.faults, judged, strict=True)]
     return _finding(name, status, Quantity(limit_ns, "ns"), measured, why, evidence, uncertainty_ns)
 
 
@@ -285,6 +285,11 @@ def _time(seen: Rollbacks, one: Rollback, name: str, limit_ns: int) -> tuple[Sta
     if status is Status.INCONCLUSIVE:
         why += f", but nobody had looked for {format_duration(took.seen_ns - took.least_ns)} before"
     return status, took, why, uncertainty_ns
+
+
+def _place(one: Rollback, name: str, text: str) -> Evidence:
+    id = one.row.observed_id if name == "observed" else one.row.settled_id
+    return Evidence("history.jsonl", one.fault.id if id is None else f"id {id}", text)
 
 
 def _no_time() -> Took:

@@ -28,9 +28,9 @@ def row(**other: Any) -> dict[str, Any]:
         "fault": "f2-kill", "kind": "kill", "on": "world", "called_ns": CALLED_NS, "censored_ns": CALLED_NS + 11 * S,
         "in_flight": 31, "resumed": 2, "rolled_back": 29, "both": 0, "half_applied": 0, "neither": 0, "late": 0,
         "not_seen": 0, "acknowledged": 3400, "gone": 12, "unseen": 0, "oldest_acked_ns": CALLED_NS - 980 * MS,
-        "observed_ns": CALLED_NS + 1200 * MS, "observed_uncertainty_ns": 300 * MS,
-        "settled_ns": CALLED_NS + 2900 * MS, "settled_uncertainty_ns": 45 * MS, "never_settled": False,
-        "uncertainty_ns": MS,
+        "observed_ns": CALLED_NS + 1200 * MS, "observed_id": 71, "observed_uncertainty_ns": 300 * MS,
+        "settled_ns": CALLED_NS + 2900 * MS, "settled_id": 73, "settled_uncertainty_ns": 45 * MS,
+        "never_settled": False, "uncertainty_ns": MS,
     }  # fmt: skip
     return asdict(RollbackRow(**{**fields, **other}))
 

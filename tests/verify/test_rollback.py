@@ -183,6 +183,7 @@ def test_the_end_of_what_was_acknowledged_may_be_lost_and_is_measured(tmp_path: 
     assert found["observed"].measured.value == 701 * MS
     assert found["observed"].uncertainty == 501 * MS  # somebody tried to look 200 ms after the fault
     assert found["settled"].measured.value == 701 * MS
+    assert found["observed"].evidence[0].where == found["settled"].evidence[0].where == "id 12"  # the second read
     assert "p1 added 8 to p1" in found["depth"].evidence[0].text
     (row,) = rows()
     assert (row["acknowledged"], row["gone"], row["unseen"]) == (10, 3, 0)

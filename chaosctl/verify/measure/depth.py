@@ -41,10 +41,11 @@ class Element:
 
 @dataclass(frozen=True)
 class Moment:
-    """A run time at which something was seen, which nobody had tried to see for `gap_ns` before."""
+    """A run time at which something was seen, by line `id` of the history; nobody had looked for `gap_ns` before."""
 
     at_ns: int
     gap_ns: int
+    id: int
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def _moments(sets: Histories, mine: Int64, called_ns: int, taken: _Taken) -> tup
         earlier = taken.tried_ns[np.isin(taken.tried_key, of)]
         earlier = earlier[(earlier >= called_ns) & (earlier < reads.asked_ns[n])]
         since_ns = int(earlier[-1]) if len(earlier) else called_ns
-        found.append(Moment(int(reads.answered_ns[n]), int(reads.answered_ns[n]) - since_ns))
+        found.append(Moment(int(reads.answered_ns[n]), int(reads.answered_ns[n]) - since_ns, int(reads.id[n])))
     return found[0], found[1]
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from chaosctl.recording.facts import FaultFacts, fault_facts, load_window
+from chaosctl.recording.model import History
 from chaosctl.verify.contract import RollbackRow
 from chaosctl.verify.measure.aftermath import Took
 from chaosctl.verify.measure.depth import Depth, Depths, depths
@@ -87,7 +87,7 @@ def rollbacks(recording: Recording, params: RollbackParams) -> Rollbacks:
 
 def _rollback(recording: Recording, fault: FaultFacts, next_ns: int, flights: Flights, depth: Depth) -> Rollback:
     called_ns = fault.called_ns or 0
-    clock_ns = int(recording.run.get("clock_error_ns", 0))
+    clock_ns = recording.clock_error_ns
     there = flights.in_flight(called_ns)
     counted = np.bincount(flights.fate[there], minlength=len(Fate)).tolist()
     fates = {fate: counted[fate] for fate in Fate}
@@ -95,13 +95,16 @@ def _rollback(recording: Recording, fault: FaultFacts, next_ns: int, flights: Fl
     observed = None
     if depth.observed is not None:
         observed = _took(depth.observed.at_ns, depth.observed.gap_ns, called_ns)
-    settled, settled_gap_ns = _settled(flights, depth, called_ns, next_ns, end_ns)
+    settled = _settled(recording.history(), flights, depth, (called_ns, next_ns, end_ns))
+    over, over_ns = settled.took, None
+    if over is not None and over.seen_ns is not None:
+        over_ns = called_ns + over.seen_ns
     row = RollbackRow(
         fault=fault.id,
         kind=fault.kind,
         on=fault.on,
         called_ns=called_ns,
-        censored_ns=end_ns if settled is None or settled.seen_ns is not None else called_ns + settled.least_ns,
+        censored_ns=end_ns if over is None or over_ns is not None else called_ns + over.least_ns,
         in_flight=int(there.sum()),
         resumed=fates[Fate.RESUMED],
         rolled_back=fates[Fate.ROLLED_BACK],
@@ -115,53 +118,68 @@ def _rollback(recording: Recording, fault: FaultFacts, next_ns: int, flights: Fl
         unseen=depth.unseen,
         oldest_acked_ns=depth.oldest_ns,
         observed_ns=depth.observed.at_ns if depth.observed else None,
+        observed_id=depth.observed.id if depth.observed else None,
         observed_uncertainty_ns=depth.observed.gap_ns + clock_ns if depth.observed else clock_ns,
-        settled_ns=None if settled is None or settled.seen_ns is None else called_ns + settled.seen_ns,
-        settled_uncertainty_ns=settled_gap_ns + clock_ns,
-        never_settled=settled is not None and settled.seen_ns is None,
+        settled_ns=over_ns,
+        settled_id=settled.id,
+        settled_uncertainty_ns=settled.gap_ns + clock_ns,
+        never_settled=over is not None and over_ns is None,
         uncertainty_ns=clock_ns,
     )
     age_ns = 0 if depth.oldest_ns is None else called_ns - depth.oldest_ns
-    return Rollback(fault, int(there.sum()), fates, depth, age_ns, observed, settled, row)
+    return Rollback(fault, int(there.sum()), fates, depth, age_ns, observed, over, row)
 
 
 def _took(at_ns: int, gap_ns: int, called_ns: int) -> Took:
     return Took(max(0, at_ns - gap_ns - called_ns), at_ns - called_ns)
 
 
-def _settled(flights: Flights, depth: Depth, called_ns: int, next_ns: int, end_ns: int) -> tuple[Took | None, int]:
-    """Return how long the state went on changing, and how long before that nobody had looked.
+@dataclass(frozen=True)
+class _Settled:
+    """How long the state went on changing, how long before that nobody had looked, and the line that shows it."""
 
-    The later of the last end of an event in flight, and the first read after which nothing more was missed. What ended
-    only after the next fault, at `next_ns`, is known to have been open until then. It is not known at all where an
-    event never ended, or an acknowledged element was never looked for.
+    took: Took | None
+    gap_ns: int = 0
+    id: int | None = None
+
+
+def _settled(history: History, flights: Flights, depth: Depth, times_ns: tuple[int, int, int]) -> _Settled:
+    """Return the later of the last end of an event in flight, and the first read after which nothing more was missed.
+
+    `times_ns`: when the fault and the next one were called, and until when anything was seen. What ended only after the
+    next fault is known to have been open until then. It is not known at all where an event never ended, or an
+    acknowledged element was never looked for.
     """
+    called_ns, next_ns, end_ns = times_ns
     there = flights.in_flight(called_ns)
     endless = there & np.isin(flights.fate, (Fate.NEITHER, Fate.NOT_SEEN))
     if endless.any():
         # The target still spoke of it as open, or, after it had lost it, nobody was told an end up to the end.
         open_ns = np.where(flights.fate == Fate.NEITHER, end_ns, flights.events.open_ns)[endless]
-        return Took(max(0, min(int(open_ns.max()), next_ns) - called_ns), None), 0
-    least_ns, seen_ns, gap_ns = 0, 0, 0
+        return _Settled(Took(max(0, min(int(open_ns.max()), next_ns) - called_ns), None))
+    least_ns, found = 0, _Settled(Took(0, 0))
     if depth.settled is not None:
-        moment = _took(depth.settled.at_ns, depth.settled.gap_ns, called_ns)
-        least_ns, seen_ns, gap_ns = moment.least_ns, moment.seen_or_least_ns, depth.settled.gap_ns
-    over_ns = int(flights.over_ns[there].max(initial=called_ns))
-    if over_ns - called_ns >= seen_ns:
-        seen_ns, gap_ns = over_ns - called_ns, _told_apart_ns(flights, there)
-    least_ns = max(least_ns, min(over_ns, next_ns) - called_ns)
+        took = _took(depth.settled.at_ns, depth.settled.gap_ns, called_ns)
+        least_ns, found = took.least_ns, _Settled(took, depth.settled.gap_ns, depth.settled.id)
+    if there.any():
+        last = int(np.flatnonzero(there)[np.argmax(flights.over_ns[there])])
+        over_ns = int(flights.over_ns[last])
+        if found.took is None or over_ns - called_ns >= found.took.seen_or_least_ns:
+            found = _last_end(history, flights, last, called_ns)
+        least_ns = max(least_ns, min(over_ns, next_ns) - called_ns)
+    elif not depth.acknowledged and not depth.gone:
+        return _Settled(None)
     if depth.unseen:
-        return Took(least_ns, None), 0
-    nothing = not there.any() and not depth.acknowledged and not depth.gone
-    return (None if nothing else Took(least_ns, seen_ns)), gap_ns
+        return _Settled(Took(least_ns, None))
+    return replace(found, took=Took(least_ns, found.took.seen_ns if found.took else None))
 
 
-def _told_apart_ns(flights: Flights, there: npt.NDArray[np.bool_]) -> int:
-    """Return how far apart those who take part in the event that ended last were told: how late one is told at most."""
-    if not there.any():
-        return 0
-    last = np.flatnonzero(there)[np.argmax(flights.over_ns[there])]
-    return max(0, int(flights.events.last_end_ns[last] - flights.events.first_end_ns[last]))
+def _last_end(history: History, flights: Flights, last: int, called_ns: int) -> _Settled:
+    """Return when the last event was over, ± how far apart those who take part in it were told."""
+    events, over_ns = flights.events, int(flights.over_ns[last])
+    apart_ns = max(0, int(events.last_end_ns[last] - events.first_end_ns[last]))
+    line = next(one.id for one in told(history, int(events.key[last])) if one.at_ns == over_ns)
+    return _Settled(Took(over_ns - called_ns, over_ns - called_ns), apart_ns, line)
 
 
 def _seen_until_ns(recording: Recording) -> int:
