@@ -64,6 +64,12 @@ class Recording:
         return (*self._cut, *self._left_out)
 
     @property
+    def history_has_gaps(self) -> bool:
+        """Whether lines before the end of the history could not be read: what is missing there may explain anything."""
+        unread, cut = (any(said.startswith("history.jsonl") for said in why) for why in (self._left_out, self._cut))
+        return unread and not cut
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know about this recording, in sentences, as far as it has been read."""
         return (*self.incomplete, *self._notes)

@@ -52,7 +52,7 @@ def judge(recording: Recording, on_crash: OnCrash = _forget) -> Verdict:
     for name, checked in judged.items():
         raw = recording.plan.objectives[name]
         doubts = [*of_run, *(of_faults if raw.get("during") != "baseline" else ())]
-        findings += [_doubt(_overloaded(finding, health), doubts) for finding in checked.findings]
+        findings += [_doubt(_overloaded(_gaps(recording, one), health), doubts) for one in checked.findings]
     status = worst([finding.status for finding in findings])
     return Verdict(
         schema_version=SCHEMA_VERSION,
@@ -127,6 +127,17 @@ def _unjudged(name: str, why: str, evidence: tuple[Evidence, ...]) -> Finding:
         why=why,
         evidence=evidence,
     )
+
+
+def _gaps(recording: Recording, finding: Finding) -> Finding:
+    """What a bot asked for or was told in a line that nobody can read is not held against the target."""
+    checker = checkers().get(finding.checker)
+    if finding.status is not Status.FAIL or checker is None or "history" not in checker.kind.needs:
+        return finding
+    if not recording.history_has_gaps:
+        return finding
+    why = f"lines within history.jsonl could not be read, and may explain this; {finding.why}"
+    return replace(finding, status=Status.INCONCLUSIVE, why=why)
 
 
 def _overloaded(finding: Finding, health: Mapping[str, Any]) -> Finding:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from chaosctl.recording.model import Mark, Outcome
+from chaosctl.recording.reader import Recording
 from chaosctl.recording.writer import HistoryWriter
 from chaosctl.verify.contract import Finding, Status
 from chaosctl.verify.judge import judge
@@ -163,6 +164,18 @@ def test_the_order_in_which_bots_of_different_workers_were_written_changes_nothi
         for what in ("status", "measured", "uncertainty", "why"):
             assert getattr(mixed[finding], what) == getattr(plain[finding], what), finding
         assert "crashed" not in plain[finding].why
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_journal_without_completions_proves_nothing(name: str, seed: int, tmp_path: Path) -> None:
+    objective = YAML(typ="safe").load(checkers()[name].kind.example)
+    recording = make(tmp_path, Truth(objectives=objective, history=anything(random.Random(seed)), **QUICK))
+    lines = (tmp_path / "history.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "history.jsonl").write_text("".join(line for line in lines if '"invoke"' in line))
+    params = checkers()[name].kind.params.model_validate(recording.plan.objectives[name])
+    for finding in checkers()[name].check(Recording.open(tmp_path), params).findings:
+        assert finding.status is Status.INCONCLUSIVE, finding
 
 
 LOADED: Mapping[str, Any] = {
