@@ -195,6 +195,25 @@ def test_a_replay_knows_its_own_values_only(wrong: Wrong, load: Load) -> None:
     assert problem == "'${from_tik}' is not known to a replay; did you mean 'from_tick'?"
 
 
+@pytest.mark.parametrize(
+    ("right", "typo", "said"),
+    [
+        ("${snapshot}", "${snapshots}", "'${snapshots}' is not known to a replay; did you mean 'snapshot'?"),
+        ("${tick}", "${tik}", "'${tik}' is not known to a replay; did you mean 'tick'?"),
+        ("${state}", "${tick}", "'${tick}' is not known to a replay"),
+    ],
+)
+def test_a_replay_that_is_cut_in_two_knows_what_goes_between(
+    right: str, typo: str, said: str, wrong: Wrong, load: Load
+) -> None:
+    more = "snapshot: { write: [-w, '${tick}'], from: [-f, '${snapshot}'] }, keep: [-k, '${state}']"
+    text = load().source.replace("offers: { ", f"offers: {{ replay: {{ run: [r], {more} }}, ")
+    replay = load(text).experiment.target.services["world"].offers.replay
+    assert replay is not None and replay.snapshot is not None
+    assert (replay.snapshot.begin, replay.keep) == (("-f", "${snapshot}"), ("-k", "${state}"))
+    assert said in only(wrong, text.replace(f"'{right}'", f"'{typo}'"))
+
+
 def test_a_wrong_part_brings_no_complaints_about_what_refers_to_it(wrong: Wrong, load: Load) -> None:
     text = load().source.replace("ports: [main, status]", "ports: main")
     assert only(wrong, text) == "'main' is not a list; write [a, b]"
