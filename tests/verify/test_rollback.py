@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chaosctl.recording.columns import read_history
 from chaosctl.recording.model import Mark
+from chaosctl.recording.reader import Recording
 from chaosctl.recording.writer import HistoryWriter
 from chaosctl.verify.contract import Finding, Status
 from chaosctl.verify.measure.gone import gone_of
@@ -349,6 +350,42 @@ def test_only_what_has_a_limit_is_judged(tmp_path: Path) -> None:
 def test_a_value_that_is_no_end_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'sttled'; there are: started, settled"):
         check(tmp_path, lambda story: flight(story, a="sttled"))
+
+
+def trouble(story: Story) -> None:
+    """Everything happens: ends of every kind, losses that are allowed, one that comes back, reads that come late."""
+    for n in range(1, 11):
+        story.add(F - S + n * 10 * MS, n)
+        story.add(F + 4 * S + n * 10 * MS, 10 + n)
+    flight(story, "m1", a="settled", b="settled")
+    flight(story, "m2", a="open", b="open")
+    story.event(F + 7 * S, "m2", a="open", b="open")
+    story.event(F + 8 * S, "m2", a="rolled_back", b="rolled_back")
+    flight(story, "m3", at=F + S, a="settled", b="rolled_back")
+    story.read(F + 2 * S, "1-10")
+    story.read(F + 9 * S, "1-8,11-18")
+    story.read(F + 9 * S + 2 * MS, "1-9,11-18")
+
+
+@pytest.mark.parametrize("file", ["history.jsonl", "events.jsonl"])
+@pytest.mark.parametrize("params", [EVERYTHING, {**EVERYTHING, "lost": 2, "settled": "20s", "observed": "20s"}])
+def test_what_is_missing_from_a_recording_is_not_held_against_the_target(
+    tmp_path: Path, file: str, params: dict[str, Any]
+) -> None:
+    faults = (KILL, TrueFault(id="f2-kill", inject=F + 5 * S))
+    truth = Truth(history=lambda writer: trouble(Story(writer)), faults=faults, totals=[(F - S, 10), (F + 8 * S, 10)])
+    given_params = RollbackParams.model_validate(params)
+
+    def failing() -> set[str]:
+        findings = CHECKER.check(Recording.open(tmp_path), given_params).findings
+        return {finding.name for finding in findings if finding.status is Status.FAIL}
+
+    make(tmp_path, truth)
+    whole = (tmp_path / file).read_bytes()
+    known = failing()
+    for cut in range(0, len(whole), max(1, len(whole) // 150)):
+        (tmp_path / file).write_bytes(whole[:cut])
+        assert failing() <= known, f"cut at {cut} of {len(whole)} bytes"
 
 
 SET_OPERATIONS = st.lists(
