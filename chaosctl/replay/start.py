@@ -163,7 +163,8 @@ def _feed(log: Path, fd: int, over: threading.Event) -> None:
     """
     with suppress(OSError), log.open("rb") as file:
         os.set_blocking(fd, False)
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        with suppress(OSError):  # a user may have used up what pipes may take; then it is only slower
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         for byte in file.read(SINGLE_BYTES):
             _write(fd, bytes((byte,)), over)
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_DIRECT)

@@ -142,6 +142,9 @@ def _special_words(event: Event, name: str) -> str | None:
             return f"{fields.get('service')}[{fields.get('replica')}] starts as {version}"
         case "replay_finished" if name == "replay":
             return f"{fields.get('run')} ended with code {fields.get('code')} after {fields.get('ticks')} ticks"
+        case "replay_canary" if name == "replay":
+            how = "reaches a replay" if fields.get("reached") else "is not tested"
+            return f"the factor {fields.get('factor')} {how}: {fields.get('text')}"
         case "minimised" if name == "replay":
             left = f"{fields.get('to_ticks')} of {fields.get('from_ticks')} ticks left in {fields.get('file')}"
             return f"{fields.get('factor')} minimised: {left if fields.get('file') else fields.get('why')}"
