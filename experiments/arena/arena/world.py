@@ -161,8 +161,7 @@ class World:
     def _reply(self, arrival: Arrival, outcome: str | None) -> str | None:
         asked = arrival.asked
         if arrival.kind == "gone":
-            if arrival.player is not None and asked.given is not None:
-                self._homes.pop(arrival.player, None)
+            self._gone(arrival)
             return None
         if arrival.kind == "here":
             return version_line("world", self.release.number)
@@ -172,6 +171,15 @@ class World:
             self._homes[asked.given[1]] = (arrival.gateway, arrival.client)
             return f"WELCOME {asked.given[1]} {outcome} {asked.token}"
         return asked.error or outcome
+
+    def _gone(self, arrival: Arrival) -> None:
+        """Forget a client that is gone, but not the one through which its player has come back in the same tick."""
+        name = arrival.player
+        if name is not None and self._homes.get(name) == (arrival.gateway, arrival.client):
+            del self._homes[name]
+            if arrival.asked.given is None:
+                # It was welcomed in this very tick, after it had been taken for a stranger.
+                self._inputs.append(["leave", name])
 
     def _pushes(self, step: Step) -> Iterator[tuple[str, str]]:
         """Yield what players are told unasked: their matches, what was said near them, and now and then their view."""

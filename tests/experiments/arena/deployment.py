@@ -39,7 +39,8 @@ class Deployment:
         self.folder = folder
         self.data = folder / "world"
         self._env = {**os.environ, "ARENA_DEFECT": defect, "PYTHONHASHSEED": hash_seed}
-        names = ("ledger", "ledger-status", "world", "world-status", "gateway-0", "gateway-1")
+        services = ("ledger", "world", "gateway-0", "gateway-1")
+        names = (*services, *(f"{name}-status" for name in services))
         self.at = {name: f"127.0.0.1:{free_port()}" for name in names}
         at = self.at
         self._commands = {
@@ -48,8 +49,8 @@ class Deployment:
                 *("world", "--status", at["world-status"], "--ledger", at["ledger"]),
                 *("--data", str(self.data), "--seed", SEED),
             ],
-            "gateway-0": ["gateway", "--world", at["world"], "--index", "0"],
-            "gateway-1": ["gateway", "--world", at["world"], "--index", "1"],
+            "gateway-0": ["gateway", "--status", at["gateway-0-status"], "--world", at["world"], "--index", "0"],
+            "gateway-1": ["gateway", "--status", at["gateway-1-status"], "--world", at["world"], "--index", "1"],
         }
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.clients: list[Client] = []
