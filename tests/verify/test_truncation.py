@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import random
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from chaosctl.errors import RecordingError
@@ -174,6 +177,24 @@ def test_no_objective_that_there_is_takes_a_torn_file_for_a_pass_or_crashes(tmp_
         path.write_bytes(whole[:cut])
         for one in judge(Recording.open(tmp_path / "run")).objectives:
             assert one.status is not Status.PASS and "crashed:" not in one.why, f"cut at {cut}: {one}"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(list(RUNS)),
+    kept=st.dictionaries(st.sampled_from(CUTTABLE), st.floats(0, 1, exclude_max=True), min_size=1),
+)
+def test_several_torn_files_are_no_better_than_one(bundles: Path, name: str, kept: dict[str, float]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(shutil.copytree(bundles / name, Path(folder) / name))
+        failing = _failing(judge(Recording.open(run)))
+        for file, share in kept.items():
+            whole = (run / file).read_bytes()
+            (run / file).write_bytes(whole[: int(len(whole) * share)])
+        verdict = judge(Recording.open(run))
+    assert Status.PASS not in {verdict.status, *(one.status for one in verdict.objectives)}
+    assert _failing(verdict) <= failing
+    assert not [one for one in verdict.objectives if "crashed:" in one.why]
 
 
 @pytest.mark.parametrize("file", ["events.jsonl", "history.jsonl"])
