@@ -110,8 +110,12 @@ def _finding(name: str, limit: Quantity, judged: list[_Judged]) -> Finding:
     nothing = _Judged("", Status.INCONCLUSIVE, Quantity(None, limit.unit), 0.0, _NOTHING)
     # One release that cannot come back may hold up the next; that one's troubles are its own.
     worst = max(judged, key=lambda one: (_RANK[one.status], one.troubled, one.measured.value or 0.0), default=nothing)
-    facts = [Evidence("events.jsonl", one.release, one.why.removeprefix(f"{one.release}: ")) for one in judged]
     details = [evidence for one in judged for evidence in one.evidence]
+    # What the reason says comes last: it has been read by then.
+    facts = [
+        Evidence("events.jsonl", one.release, one.why.removeprefix(f"{one.release}: "))
+        for one in sorted(judged, key=lambda one: one is worst)
+    ]
     return Finding(
         name=f"release.{name}",
         checker="release",
@@ -138,7 +142,7 @@ def _serves_again(release: Release, limit_ns: float) -> _Judged:
     else:
         why = f"{release.name}: the good version served again {time} after the rollback{_both(release)}"
     measured = Quantity(took.seen_or_least_ns, "ns", censored=took.seen_ns is None)
-    return _Judged(release.name, status, measured, float(release.uncertainty_ns), why)
+    return _Judged(release.name, status, measured, float(release.uncertainty_ns), why, tuple(_ends(release)))
 
 
 def _both(release: Release) -> str:
@@ -193,7 +197,8 @@ def _unreadable(release: Release, limit: float) -> _Judged:
         status = Status.FAIL
     else:
         status = Status.INCONCLUSIVE if release.unseen or release.unready or blind else Status.PASS
-    return _Judged(release.name, status, Quantity(count, "count"), 0.0, why, tuple(_evidence(release)))
+    evidence = (*_ends(release), *_lost(release))
+    return _Judged(release.name, status, Quantity(count, "count"), 0.0, why, evidence)
 
 
 def _had_its_time(release: Release) -> bool:
@@ -210,9 +215,9 @@ def _ways(release: Release) -> str:
     return f"{ended} (its last words: {' | '.join(said)})" if said else ended
 
 
-def _evidence(release: Release) -> list[Evidence]:
+def _ends(release: Release) -> list[Evidence]:
     service = (release.row.on if release.row else "").partition("[")[0]
-    ends = [
+    return [
         Evidence(
             "events.jsonl",
             f"line {life.line}",
@@ -221,7 +226,10 @@ def _evidence(release: Release) -> list[Evidence]:
         )
         for life in release.ends[:_SHOWN]
     ]
-    lost = [
+
+
+def _lost(release: Release) -> list[Evidence]:
+    return [
         Evidence(
             "history.jsonl",
             f"id {one.id}",
@@ -230,7 +238,6 @@ def _evidence(release: Release) -> list[Evidence]:
         )
         for one in release.lost[:_SHOWN]
     ]
-    return [*ends, *lost]
 
 
 CHECKER = ReleaseChecker()

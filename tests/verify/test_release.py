@@ -128,6 +128,7 @@ def test_a_good_version_that_crashes_on_what_it_finds_fails_with_its_last_words(
     assert "ended of itself 3 times (its last words: cannot read the log)" in found["unreadable"].why
     evidence = found["unreadable"].evidence[0]
     assert evidence.file == "events.jsonl"
+    assert evidence == found["serves_again"].evidence[0]
     assert evidence.text == "world[0], the good version, ended with code 1 at 10.3s: cannot read the log"
     line = (tmp_path / "events.jsonl").read_text().splitlines()[int(evidence.where.removeprefix("line ")) - 1]
     assert "cannot read the log" in line
@@ -153,13 +154,35 @@ def test_a_good_version_that_falls_over_again_serves_from_its_last_start(tmp_pat
     assert findings(checked)["unreadable"].measured.value == 1
 
 
+def test_a_good_version_that_ends_because_it_was_asked_to_is_not_blamed(tmp_path: Path) -> None:
+    asked = [
+        *life(BACK + 20 * MS, BACK + 400 * MS, BACK + 600 * MS, signal="SIGTERM"),
+        *life(BACK + 700 * MS, BACK + 800 * MS, None),
+    ]
+    checked = check(tmp_path, Ran(lives=(*BEFORE, *asked)))
+    assert findings(checked)["unreadable"].status is Status.PASS
+
+
+def test_shares_of_a_run_that_never_said_how_it_ended_are_not_held_against_the_target(tmp_path: Path) -> None:
+    limits = ReleaseParams.model_validate({"serves_again": "100ms", "failed": "1%", "answered_by_bad": "1%"})
+    checked = CHECKER.check(make(tmp_path, Ran().truth(ended=None)), limits)
+    assert statuses(checked) == {
+        "serves_again": "fail", "failed": "inconclusive", "answered_by_bad": "inconclusive", "unreadable": "pass",
+    }  # fmt: skip
+
+
 def test_what_was_acknowledged_under_the_bad_version_and_is_gone_is_counted_and_shown(tmp_path: Path) -> None:
     checked = check(tmp_path / "under", Ran(history=added(lost=[3, 4])))
     found = findings(checked)["unreadable"]
     assert (found.status, found.measured.value) == (Status.FAIL, 2)
     assert "added 3 to p1 under the bad version" in found.evidence[0].text
-    before = check(tmp_path / "before", Ran(history=added(lost=[3, 4], start=T - 3 * S)))
-    assert findings(before)["unreadable"].status is Status.PASS, "that was not the bad version's doing"
+
+    def before(writer: HistoryWriter) -> None:
+        adds_and_read(writer, elements=50, lost=[3, 4], start=T - 3 * S)
+        adds_and_read(writer, elements=50, key="p2", start=T + 500 * MS)
+
+    found = findings(check(tmp_path / "before", Ran(history=before)))["unreadable"]
+    assert found.status is Status.PASS, "that was not the bad version's doing"
 
 
 def test_what_nobody_read_back_is_not_known(tmp_path: Path) -> None:

@@ -212,6 +212,8 @@ def _written(recording: Recording, lives: Sequence[Life], window: Window) -> _Wr
     kept = np.zeros(len(adds.id), np.bool_)
     for start_ns, end_ns in bad:
         kept |= (adds.acked_ns >= start_ns) & (adds.acked_ns < end_ns)
+    if not kept.any():
+        return _Written((), 0, 0, len(adds.id) > 0)
     sets = read_back(_only(history, adds, adds.id[kept]))
     return _Written(tuple(sets.lost), sets.lost_count, sets.unseen, len(adds.id) > 0)
 
