@@ -27,6 +27,8 @@ MOST_TRIALS = 5_000
 # Of a part of the time, so that the reproducer is written and shown within the whole.
 SHARE_OF_TIME = 0.9
 LEAST_CUT_TICKS = 20
+MANY_INPUTS = 500
+MOST_SLICES = 16
 
 # An input, and the place of its tick in the log.
 Placed = tuple[int, object]
@@ -89,7 +91,7 @@ class _Search:
                 else "the time was over before replays parted again"
             )
             return self._over(replace(result, why=f"{why}; trials: {self._trials}"))
-        ticks, minimal = self._shrunk(start)
+        ticks, minimal = self._shrunk(self._sliced(start))
         result = replace(result, minimal=minimal, to_ticks=len(ticks), inputs=_count(ticks))
         return self._over(write_reproducer(self._bench, self._case, ticks, result, home))
 
@@ -110,6 +112,21 @@ class _Search:
                 return None
             until = max(2 * until, until + LEAST_CUT_TICKS)
         return None
+
+    def _sliced(self, ticks: tuple[Tick, ...]) -> tuple[Tick, ...]:
+        """Return what shares a word with one input of the last tick, if replays of that alone part: a lucky guess.
+
+        In a long log with many players nearly everything is about others, and leaving out parts of it takes long.
+        """
+        if _count(ticks) < MANY_INPUTS:
+            return ticks
+        for given in ticks[-1].inputs[-MOST_SLICES:]:
+            if not self._may_go_on():
+                break
+            slice = ticks[:1] + about(given, ticks[1:])
+            if (parted := self._parted(slice, self._case.sides[:2])) is not None:
+                return tuple(one for one in slice if one.tick <= parted.tick)
+        return ticks
 
     def _shrunk(self, ticks: tuple[Tick, ...]) -> tuple[tuple[Tick, ...], bool]:
         """Leave out ticks and then inputs, until neither leaves anything out.
@@ -138,6 +155,27 @@ class _Search:
 
     def _may_go_on(self) -> bool:
         return self._trials < MOST_TRIALS and self._bench.is_open()
+
+
+def about(given: object, ticks: Iterable[Tick]) -> tuple[Tick, ...]:
+    """Return `ticks` with those inputs only that have a word (a text anywhere in them) in common with `given`."""
+    words = set(_words(given))
+    return tuple(
+        replace(one, inputs=tuple(other for other in one.inputs if not words.isdisjoint(_words(other))))
+        for one in ticks
+    )
+
+
+def _words(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from _words(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _words(inner)
 
 
 def _rebuilt(ticks: Sequence[Tick], kept: Iterable[Placed]) -> tuple[Tick, ...]:

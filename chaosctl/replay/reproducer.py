@@ -18,6 +18,7 @@ from chaosctl.replay.start import PLAIN
 FOLDER = "reproducer"
 ASKED_FOR_CHANCE = 8
 FIELDS_SHOWN = 5
+SHOWN_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class Minimised:
 def write_reproducer(bench: Bench, case: Case, ticks: Sequence[Tick], found: Minimised, home: Path) -> Minimised:
     """Write a log of `ticks`, its lines and a README to `home`/reproducer/<case>. Return where. Raises RecordingError.
 
-    A search may use up all its time; what is replayed here has time of its own, that of one replay.
+    A search may use up all its time; what is replayed here, to show what it does, has a little time of its own.
     """
-    bench = replace(bench, until_s=time.monotonic() + bench.replay.within_ns / 1e9)
+    bench = replace(bench, until_s=max(bench.until_s, time.monotonic()) + SHOWN_WITHIN_S)
     numbered = numbered_like(bench.original, ticks)
     folder = home / FOLDER / case.name
     log = folder / "input.log"

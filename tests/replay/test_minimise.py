@@ -12,7 +12,7 @@ from chaosctl.experiment.model import InputLines, Replay
 from chaosctl.recording.factors import Factor
 from chaosctl.replay.chance import replays_to_be_sure
 from chaosctl.replay.inputs import InputLogs, NotEditableError, Tick, lines_of, numbered_like, parse
-from chaosctl.replay.minimise import minimise
+from chaosctl.replay.minimise import about, minimise
 from chaosctl.replay.reproducer import Minimised
 from tests.replay.target import CHANCE, ENV, Inputs, Told, log_of, offered, perturbing
 
@@ -181,3 +181,18 @@ def test_how_many_replays_make_it_nearly_sure() -> None:
     assert replays_to_be_sure([1, 2, 1, 2]) == 11
     assert replays_to_be_sure([1, 1, 1]) == 100
     assert replays_to_be_sure([]) == 2
+
+
+def test_what_is_about_one_input_shares_a_word_with_it() -> None:
+    ticks = (Tick(1, (["hello", "a"], ["hello", "b"])), Tick(2, ({"who": ["b"]}, 7, ["hit", "b"])), Tick(3, (["b"],)))
+    kept = (Tick(1, (["hello", "a"],)), Tick(2, (["hit", "b"],)), Tick(3, ()))
+    assert about(["hit", {"a": 1}], ticks) == kept
+    assert about([1], ticks) == (Tick(1, ()), Tick(2, ()), Tick(3, ()))
+
+
+def test_in_a_long_log_what_the_last_tick_is_about_is_tried_first(tmp_path: Path) -> None:
+    noise: Inputs = {n: [["set", f"k{n}-{m}", m] for m in range(50)] for n in range(11)}
+    inputs: Inputs = {**noise, 7: [*noise[7], ["set", "armed", "now"]], 11: [["stamp", "x", "now"]]}
+    (found,) = minimised(bundle_of(tmp_path, inputs), offered(CHANCE))
+    assert (found.to_ticks, found.inputs, found.from_inputs) == (2, 2, 552)
+    assert found.trials < 30
