@@ -162,7 +162,11 @@ class Player(Bot):
         for match, *how in told:
             self._match(match, how[0] if how else "", [])
         going_on = [match for match in self._open_matches if [match, "open"] in told]
-        for match in self._open_matches:
-            self.event(match, "open" if match in going_on else "absent")
-            self._open_matches[match] = time.monotonic() + ASK_AGAIN_S
+        for match, due_s in self._open_matches.items():
+            if match in going_on:
+                self.event(match, "open")
+                self._open_matches[match] = time.monotonic() + ASK_AGAIN_S
+            elif due_s < math.inf:
+                self.event(match, "absent")
+                self._open_matches[match] = math.inf  # it is not asked about again, but an end of it is still heard
         return going_on

@@ -104,7 +104,8 @@ def _recovery(say: _Printer, verdict: Verdict) -> None:
 def _rollback(say: _Printer, verdict: Verdict) -> None:
     if verdict.rollback:
         say.line("Rollback, counted from the inject", "bold")
-        say.table(ROLLBACK_COLUMNS, rollback_rows(verdict))
+        # What the fault is stands in the table above, or in its name; here is no room for it.
+        say.table(ROLLBACK_COLUMNS, [(row[0].partition(":")[0], *row[1:]) for row in rollback_rows(verdict)])
 
 
 def _releases(say: _Printer, verdict: Verdict) -> None:

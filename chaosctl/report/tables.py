@@ -9,7 +9,7 @@ from chaosctl.report.wording import NOTHING, cell, duration, label
 from chaosctl.verify.contract import Verdict
 
 RECOVERY_COLUMNS = ("fault", "noticed", "first good", "serviceable", "steady", "sessions", "outages")
-ROLLBACK_COLUMNS = ("fault", "in flight", "ended", "acknowledged and gone", "observed", "settled")
+ROLLBACK_COLUMNS = ("fault", "in flight", "ended", "gone", "observed", "settled")
 FAULT_COLUMNS = ("fault", "on", "applied", "late by", "healed", "proof")
 Row = tuple[str, ...]
 

@@ -73,11 +73,10 @@ def _finding(history: History, events: Events, limit: int) -> Finding:
 
 
 def _evidence(history: History, key: int) -> Evidence:
-    from chaosctl.verify.measure.flights import told
+    from chaosctl.verify.measure.flights import in_words, told
 
     lines = told(history, key)
-    said = ", ".join(map(str, lines))
-    return Evidence("history.jsonl", f"id {lines[-1].id}", f"{history.keys[key]}: {said}")
+    return Evidence("history.jsonl", f"id {lines[-1].id}", f"{history.keys[key]}, {in_words(lines)}")
 
 
 CHECKER = AtomicChecker()

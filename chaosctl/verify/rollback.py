@@ -143,8 +143,9 @@ FATES = {
 
 
 def _case(case: Case, resume_within_ns: int) -> Evidence:
-    said = ", ".join(map(str, case.told))
-    text = f"{case.event}, in flight at {case.fault}, {FATES[case.fate.name]}: {said}"
+    from chaosctl.verify.measure.flights import in_words
+
+    text = f"{case.event}, in flight at {case.fault}, {FATES[case.fate.name]}; {in_words(case.told)}"
     if case.fate.name == "LATE":
         text += f"; {case.fault} was called at {case.called_ns / 1e9:.3f}s"
         text += f", and nothing may be resumed more than {format_duration(resume_within_ns)} later"
@@ -283,7 +284,7 @@ def _time(seen: Rollbacks, one: Rollback, name: str, limit_ns: int) -> tuple[Sta
     uncertainty_ns = row.observed_uncertainty_ns if name == "observed" else row.settled_uncertainty_ns
     why = f"{fault}: {name} {time} after the call"
     if status is Status.INCONCLUSIVE:
-        why += f", but nobody had looked for {format_duration(took.seen_ns - took.least_ns)} before"
+        why += f", of which only {format_duration(took.least_ns)} are certain"
     return status, took, why, uncertainty_ns
 
 

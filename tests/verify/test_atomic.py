@@ -44,7 +44,7 @@ def test_an_event_that_ends_differently_for_two_fails_with_their_words(tmp_path:
     finding = check(tmp_path, told)
     assert finding.status is Status.FAIL
     assert finding.measured.value == 1
-    assert f"m3: a settled at 1.004s, b {second} at 1.005s" in finding.evidence[0].text
+    assert f"m3, a: settled 1.004s; b: {second} 1.005s" in finding.evidence[0].text
     assert finding.evidence[0].where == "id 6"
     assert check(tmp_path / "2", told, at_most=1).status is Status.PASS
 
@@ -81,3 +81,10 @@ def _broken(told: list[Told]) -> bool:
     ends = [{value for _, bot, value in told if bot == who and value in VALUES[1:3]} for who in "abc"]
     absent = any(value == "absent" for _, _, value in told)
     return ({"settled"} in ends and {"rolled_back"} in ends) or (absent and any(ends))
+
+
+def test_what_was_told_again_and_again_stands_there_once(tmp_path: Path) -> None:
+    told = [("m1", "a", "settled"), *[("m1", "b", "open")] * 3, ("m1", "b", "rolled_back")]
+    assert "m1, a: settled 1.000s; b: open 1.001s to 1.003s (3 times), rolled_back 1.004s" in (
+        check(tmp_path, told).evidence[0].text
+    )

@@ -53,7 +53,7 @@ def test_an_end_that_is_none_fails(tmp_path: Path, ends: list[dict[str, str]], f
     (row,) = found.rows
     assert row["in_flight"] == row[fate] == 1
     assert "m1, in flight at f1-kill" in ends_found.evidence[0].text
-    assert "a started at 5.000s" in ends_found.evidence[0].text
+    assert "a: started 5.000s" in ends_found.evidence[0].text
 
 
 @pytest.mark.parametrize("told", [{}, {"a": "open"}])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -144,10 +145,6 @@ class Told:
     bot: str
     value: str
 
-    def __str__(self) -> str:
-        """Return it in words."""
-        return f"{self.bot} {self.value} at {self.at_ns / 1e9:.3f}s"
-
 
 def told(history: History, key: int) -> tuple[Told, ...]:
     """Return the lines of one event in the order of their times."""
@@ -158,6 +155,23 @@ def told(history: History, key: int) -> tuple[Told, ...]:
         Told(int(history.at_ns[at]), int(history.id[at]), history.bots[history.bot[at]], str(history.value[at]))
         for at in lines.tolist()
     )
+
+
+def in_words(lines: tuple[Told, ...]) -> str:
+    """Return what each bot was told, one after another: `a: started 5.000s, settled 8.000s; b: open 7.000s (3 times)`.
+
+    What a bot was told again, with nothing else in between, stands there once, with its last time.
+    """
+    said = []
+    for bot in dict.fromkeys(one.bot for one in lines):
+        runs = [list(run) for _, run in groupby((one for one in lines if one.bot == bot), lambda one: one.value)]
+        said.append(f"{bot}: {', '.join(_run(run) for run in runs)}")
+    return "; ".join(said)
+
+
+def _run(run: list[Told]) -> str:
+    text = f"{run[0].value} {run[0].at_ns / 1e9:.3f}s"
+    return text if len(run) == 1 else f"{text} to {run[-1].at_ns / 1e9:.3f}s ({len(run)} times)"
 
 
 def _event_lines(history: History) -> Int64:
