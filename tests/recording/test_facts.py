@@ -39,6 +39,18 @@ def test_a_kill_is_over_when_every_replica_that_it_hit_is_ready(tmp_path: Path) 
     assert facts.healed_ns == at + S
 
 
+def test_a_deploy_that_lasts_is_over_when_the_first_version_is_ready_again(tmp_path: Path) -> None:
+    at, back = TIMELINE_START, TIMELINE_START + 4 * S
+    deploy = TrueFault("f1-deploy", "deploy", heal=back)
+    world = {"service": "world", "replica": 0}
+    events = [(at + S, "service_ready", world), (back + 1, "service_exited", {**world, "code": 0})]
+    (facts,) = fault_facts(make(tmp_path / "a", Truth(faults=[deploy], events=events)))
+    assert (facts.heal_called_ns, facts.healed_ns) == (back, None), "the one that was ready is the other version"
+    events.append((back + S, "service_ready", world))
+    (facts,) = fault_facts(make(tmp_path / "b", Truth(faults=[deploy], events=events)))
+    assert facts.healed_ns == back + S
+
+
 def test_doubts_say_what_is_wrong(tmp_path: Path) -> None:
     faults = [TrueFault("f1-kill", proved=False), TrueFault("f2-kill", failed="no such process")]
     unproved, failed = fault_facts(make(tmp_path, Truth(faults=faults)))

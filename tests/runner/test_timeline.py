@@ -15,6 +15,7 @@ from chaosctl.errors import NotReadyError
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.faults.contract import Applied, Place, Proof
 from chaosctl.plan.model import Phase, Plan, PlannedFault, Step
+from chaosctl.runner import timeline
 from chaosctl.runner.timeline import Stage, Timeline
 from chaosctl.safety.journal import UndoJournal
 from chaosctl.safety.undo import SignalUndo, Undo
@@ -101,6 +102,19 @@ def test_every_step_comes_at_its_time(tmp_path: Path) -> None:
     assert scene.users == [(5, 1.0)]
     assert scene.names("fault_healed") == ["f1"]
     assert sorted(scene.names("fault_proved")) == ["f1", "f2"]
+
+
+def test_a_proof_that_takes_too_long_is_given_up_and_breaks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeline, "PROOF_BOUND_S", 0.05)
+    scene = Scene(tmp_path, make_plan(("f1", 5 * S, None)))
+    enough = threading.Event()
+    scene.fault.prove = lambda *_: Proof(enough.wait(10), "late")  # type: ignore[method-assign]
+    assert scene.timeline.play(100 * S) is True
+    scene.timeline.finish()
+    enough.set()
+    assert scene.names("fault_applied") == ["f1"]
 
 
 def test_what_undoes_a_fault_is_on_disk_before_it_is_injected(tmp_path: Path) -> None:
