@@ -30,23 +30,68 @@ NO_OFFSETS: Mapping[str, int] = MappingProxyType({})
 Note = Callable[[str], None]
 
 
+class _Names:
+    """One column of names, a block at a time, as codes that are the same in every block."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Any] = []
+        self._place: dict[str, int] = {}
+
+    def add(self, column: Any) -> None:
+        """Take a block of dictionary-encoded text."""
+        self._blocks.append(self.codes(column))
+
+    def codes(self, column: Any) -> Any:
+        """Return the codes of a block of dictionary-encoded text."""
+        place = self._place
+        lookup = [place.setdefault(name, len(place)) for name in column.dictionary.to_pylist()]
+        return np.array(lookup or [0], np.int32)[column.indices.to_numpy()]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names, in the order in which they came."""
+        return tuple(self._place)
+
+    def joined(self) -> Any:
+        """Return the codes of all blocks, once."""
+        blocks, self._blocks = self._blocks, []
+        return np.concatenate(blocks or [np.empty(0, np.int32)])
+
+
+class _Numbers:
+    """One column of numbers, a block at a time."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Any] = []
+
+    def add(self, column: Any) -> None:
+        """Take a block."""
+        self._blocks.append(column.to_numpy())
+
+    def joined(self, dtype: type) -> Any:
+        """Return the whole column, once."""
+        blocks, self._blocks = self._blocks, []
+        return np.concatenate(blocks or [np.empty(0, dtype)])
+
+
 def read_samples(paths: list[Path], note: Note, ahead_ns: Mapping[str, int] = NO_OFFSETS) -> Samples:
     """Merge the operations of several files, sorted by time; the order of the files does not matter.
 
     What is torn is left out and handed to `note` as a sentence. `ahead_ns`: how far the clock of a source was ahead, by
     the file's stem.
     """
-    schema = pa.schema(SAMPLE_COLUMNS)
-    batches: list[Any] = []
+    numbers = {name: _Numbers() for name in (*_TIMES, "outcome")}
+    names = {name: _Names() for name in ("bot", "operation", "cohort", "error")}
     open_loop = True
     for path in paths:
         for batch in _batches(path, note):
             open_loop = open_loop and (batch.schema.metadata or {}).get(OPEN_LOOP_KEY) == b"true"
-            batches.append(_put_right(batch.replace_schema_metadata(None), ahead_ns.get(path.stem, 0)))
-    table = pa.Table.from_batches(batches, schema=schema).unify_dictionaries()
-    del batches
-    samples = _samples(table, open_loop)
-    del table
+            right = _put_right(batch, ahead_ns.get(path.stem, 0))
+            for name, of_numbers in numbers.items():
+                of_numbers.add(right.column(name))
+            for name, of_names in names.items():
+                of_names.add(right.column(name))
+    samples = _samples(numbers, names, open_loop)
     pa.default_memory_pool().release_unused()  # a report is made next, in the same process
     return samples
 
@@ -59,14 +104,17 @@ def _put_right(batch: Any, ahead_ns: int) -> Any:
     return batch
 
 
-def _samples(table: Any, open_loop: bool) -> Samples:
-    order = np.lexsort([table.column(name).to_numpy() for name in reversed(_TIMES)]).astype(np.int32)
-    columns = {name: table.column(name).to_numpy()[order] for name in (*_TIMES, "outcome")}
-    names: dict[str, Any] = {}
+def _samples(numbers: Mapping[str, _Numbers], names: Mapping[str, _Names], open_loop: bool) -> Samples:
+    columns = {name: numbers[name].joined(np.int64) for name in _TIMES}
+    order = np.lexsort([columns[name] for name in reversed(_TIMES)]).astype(np.int32)
+    for name in _TIMES:
+        columns[name] = columns[name][order]
+    columns["outcome"] = numbers["outcome"].joined(np.int8)[order]
+    known: dict[str, Any] = {}
     for name, plural in (("bot", "bots"), ("operation", "operations"), ("cohort", "cohorts"), ("error", "errors")):
-        codes, names[plural] = _codes(table.column(name), first=("",) if name == "error" else ())
+        codes, known[plural] = _sorted_names(names[name], first=("",) if name == "error" else ())
         columns[name] = codes[order]
-    return Samples(**columns, **names, open_loop=open_loop)
+    return Samples(**columns, **known, open_loop=open_loop)
 
 
 def _batches(path: Path, note: Note) -> Iterator[Any]:
@@ -82,57 +130,83 @@ def _batches(path: Path, note: Note) -> Iterator[Any]:
         note(f"{path.name} breaks off and was read up to there ({str(error).splitlines()[0]})")
 
 
-def _codes(column: Any, first: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
+def _sorted_names(column: _Names, first: tuple[str, ...]) -> tuple[Any, tuple[str, ...]]:
     """Return codes into a sorted tuple of names (`first` at its head), so that equal contents give equal columns."""
-    codes, known = _joined(column)
-    names = (*first, *sorted(set(known) - set(first)))
+    names = (*first, *sorted(set(column.names) - set(first)))
     place = {name: i for i, name in enumerate(names)}
-    lookup = np.array([place[name] for name in known] or [0], dtype=np.int32)
-    return lookup[codes], names
+    lookup = np.array([place[name] for name in column.names] or [0], dtype=np.int32)
+    return lookup[column.joined()], names
 
 
 def read_history(path: Path, note: Note) -> History:
     """Read history.jsonl block by block. A torn tail and corrupt lines are left out, counted and noted."""
-    blocks: list[Any] = []
+    lines = _Lines(_count_lines(path))
     corrupt = 0
     if path.exists():
         with path.open("rb") as file:
             for data in _line_blocks(file):
                 table, bad = _parse_block(data)
                 corrupt += bad
-                blocks.append(_encode(table))
+                lines.add(table)
     if corrupt:
         note(f"{path.name}: {corrupt} line(s) could not be read and were left out")
-    table = pa.concat_tables(blocks or [_encode(_HISTORY_SCHEMA.empty_table())]).unify_dictionaries()
-    del blocks
-    history = _history(table)
-    del table
+    history = lines.history()
     pa.default_memory_pool().release_unused()
     return history
 
 
-def _history(table: Any) -> History:
-    columns = {name: _joined(table.column(name)) for name in ("mark", "bot", "f", "key")}
-    marks, mark_names = columns["mark"]
-    return History(
-        at_ns=table.column("at_ns").to_numpy(),
-        mark=np.array([_MARKS[name] for name in mark_names] or [0], dtype=np.int8)[marks],
-        id=table.column("id").to_numpy(),
-        f=columns["f"][0],
-        key=columns["key"][0],
-        bot=columns["bot"][0],
-        fs=columns["f"][1],
-        keys=columns["key"][1],
-        bots=columns["bot"][1],
-        value=pa.concat_arrays(table.column("value").chunks) if len(table) else pa.array([], pa.utf8()),
-    )
+def _count_lines(path: Path) -> int:
+    """Return how many lines there are at most, so that each column can be laid out once: they are long."""
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        blocks = iter(lambda: file.read(_BLOCK_BYTES), b"")
+        return 1 + sum(data.count(b"\n") + data.count(b"\r") for data in blocks)
 
 
-def _joined(column: Any) -> tuple[Any, tuple[str, ...]]:
-    if column.num_chunks == 0:
-        return np.empty(0, np.int32), ()
-    codes = np.concatenate([chunk.indices.to_numpy() for chunk in column.chunks])
-    return codes, tuple(column.chunk(0).dictionary.to_pylist())
+class _Lines:
+    """The columns of a history of at most so many lines, filled a block at a time."""
+
+    def __init__(self, most: int) -> None:
+        self._count = 0
+        self._numbers = {name: np.empty(most, np.int64) for name in ("at_ns", "id")}
+        self._codes = {name: np.empty(most, np.int32) for name in ("bot", "f", "key")}
+        self._mark = np.empty(most, np.int8)
+        self._names = {name: _Names() for name in ("bot", "f", "key")}
+        self._values: list[Any] = []
+
+    def add(self, table: Any) -> None:
+        """Take a block."""
+        part = slice(self._count, self._count + len(table))
+        for name, numbers in self._numbers.items():
+            numbers[part] = table.column(name).to_numpy()
+        for name, codes in self._codes.items():
+            codes[part] = self._names[name].codes(_encoded(table.column(name)))
+        mark = _encoded(table.column("mark"))
+        lookup = np.array([_MARKS[name] for name in mark.dictionary.to_pylist()] or [0], np.int8)
+        self._mark[part] = lookup[mark.indices.to_numpy()]
+        self._values += table.column("value").chunks
+        self._count = part.stop
+
+    def history(self) -> History:
+        """Return all of it, once."""
+        values, self._values = self._values, []
+        return History(
+            at_ns=self._numbers["at_ns"][: self._count],
+            mark=self._mark[: self._count],
+            id=self._numbers["id"][: self._count],
+            f=self._codes["f"][: self._count],
+            key=self._codes["key"][: self._count],
+            bot=self._codes["bot"][: self._count],
+            fs=self._names["f"].names,
+            keys=self._names["key"].names,
+            bots=self._names["bot"].names,
+            value=pa.concat_arrays(values) if values else pa.array([], pa.utf8()),
+        )
+
+
+def _encoded(column: Any) -> Any:
+    return pc.dictionary_encode(pc.fill_null(column, "").combine_chunks())
 
 
 def _line_blocks(file: BinaryIO) -> Iterator[bytes]:
@@ -192,16 +266,3 @@ def _row(raw: bytes) -> dict[str, Any] | None:
     optional = all(isinstance(row[name], str | None) for name in ("bot", "value"))
     numbers = all(type(row[name]) is int and abs(row[name]) < 1 << 63 for name in ("at_ns", "id"))
     return row if texts and optional and numbers and row["mark"] in _MARKS else None
-
-
-def _encode(table: Any) -> Any:
-    for name in ("mark", "bot", "f", "key"):
-        column = table.column(name)
-        if name == "bot":
-            column = pc.fill_null(column, "")
-        table = table.set_column(
-            table.schema.get_field_index(name),
-            name,
-            pc.dictionary_encode(column).cast(pa.dictionary(pa.int32(), pa.utf8())),
-        )
-    return table

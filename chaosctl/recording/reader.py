@@ -21,6 +21,8 @@ from chaosctl.recording.columns import END_OF_STREAM, read_history, read_samples
 from chaosctl.recording.digests import DigestRun, read_digests
 from chaosctl.recording.model import Event, History, Samples
 
+LONG = 2_000_000  # operations, or lines of a history, that take more memory than is worth keeping
+
 
 class Recording:
     """One run, read lazily and once. Everything after the run sees only this.
@@ -92,6 +94,13 @@ class Recording:
     def history(self) -> History:
         """Return history.jsonl as columns; empty if there is none."""
         return self._history
+
+    def let_go(self) -> None:
+        """Forget operations and history where they are long; what is asked for again is read again."""
+        if sum(map(len, self._samples.values())) > LONG:
+            self._samples.clear()
+        if "_history" in self.__dict__ and len(self._history) > LONG:
+            del self.__dict__["_history"]
 
     @cached_property
     def _history(self) -> History:
