@@ -36,5 +36,7 @@ def factor_of(run: str) -> Factor | None:
 
 # The second replay with a factor pinned to the same value.
 AGAIN = "again"
+# All replays with a factor pinned to one value, where plain ones part: fewer might be equal by chance.
+HELD = ("1", AGAIN, f"{AGAIN}-2", f"{AGAIN}-3")
 # What stands before a perturbed run's name in that of the plain replay whose states are compared with its own.
 PLAIN_FOR = "plain-for-"

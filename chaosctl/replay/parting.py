@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chaosctl.experiment.model import Replay
 from chaosctl.recording.digests import DigestRun, Divergence, first_divergence, read_digests
-from chaosctl.recording.factors import AGAIN, Factor, perturbed_run
+from chaosctl.recording.factors import HELD, Factor, perturbed_run
 from chaosctl.replay.inputs import InputLogs, NotEditableError, Tick, numbered_like
 from chaosctl.replay.perturb import NotHereError, Perturbation, perturbation_of
 from chaosctl.replay.run import first_difference, replay_once
@@ -75,8 +75,8 @@ def _perturbation(factor: Factor, env: Mapping[str, str], scratch: Path) -> Pert
 
 
 def _held_still(digests: Path, factor: Factor) -> bool:
-    """Return whether two replays with the factor held at one value are there and equal."""
-    paths = [digests / f"{perturbed_run(factor, which)}.jsonl" for which in (1, AGAIN)]
+    """Return whether the replays with the factor held at one value are all there and equal."""
+    paths = [digests / f"{perturbed_run(factor, which)}.jsonl" for which in HELD]
     return all(path.is_file() for path in paths) and first_difference(paths) is None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaosctl.experiment.model import Replay
 from chaosctl.recording.digests import Divergence, read_digests
-from chaosctl.recording.factors import AGAIN, PLAIN_FOR, Factor, perturbed_run
+from chaosctl.recording.factors import HELD, PLAIN_FOR, Factor, perturbed_run
 from chaosctl.replay.bisect import bisected
 from chaosctl.replay.canary import Sighting, send_canary
 from chaosctl.replay.legs import TWO_LEGS, cut_of, goes_on, legs_of, once_more, sighting_of
@@ -65,10 +65,12 @@ class Perturbing:
         """Replay under each of `factors` into `digests/perturb-<factor>-<n>.jsonl`. Raises RecordingError.
 
         Plain replays are there already. Where they part from each other, only factors that can be pinned say anything:
-        those are replayed twice with the same value (`-1` and `-again`).
+        those are replayed several times with the same value (`-1`, `-again`, ...). Plain replays that part now and then
+        may have been equal by chance: after each factor that seems to break them there is one more.
         """
         plain = sorted((self.bundle / "digests").glob("replay-*.jsonl"))
         parted = first_difference(plain) is not None
+        tried: list[Perturbation] = []
         with tempfile.TemporaryDirectory(prefix="chaosctl-perturb-", ignore_cleanup_errors=True) as scratch:
             for factor in factors:
                 if self.abort.is_set():
@@ -77,22 +79,49 @@ class Perturbing:
                     if factor in TWO_LEGS:
                         self._in_two_legs(factor, plain, parted)
                     else:
-                        self._one(
-                            perturbation_of(factor, self.env, Path(scratch), self.replay.clock_file), plain, parted
-                        )
+                        one = perturbation_of(factor, self.env, Path(scratch), self.replay.clock_file)
+                        tried += [one] if self._one(one, plain, parted) else []
                 except NotHereError as error:
                     self.sighted(Sighting(factor, False, str(error)))
+                if not parted and self._breaks(factor, plain[:1]):
+                    parted = self._plain_once_more(plain[:1])
+                    for reached in tried if parted else ():
+                        self._hold(reached)
 
-    def _one(self, perturbation: Perturbation, plain: Sequence[Path], parted: bool) -> None:
+    def _one(self, perturbation: Perturbation, plain: Sequence[Path], parted: bool) -> bool:
+        """Replay under a factor if its canary was seen. Return whether it was."""
         sighting = send_canary(perturbation, self.folder, self.env)
         self.sighted(sighting)
-        if not sighting.reached:
-            return
-        if not parted:
+        if sighting.reached and parted:
+            self._hold(perturbation)
+        elif sighting.reached:
             self._against_plain(perturbation, plain[:1])
-        elif perturbation.pins:
-            for which in ("1", AGAIN):
-                self._replay(perturbed_run(perturbation.factor, which), perturbation.starts[0])
+        return sighting.reached
+
+    def _hold(self, perturbation: Perturbation) -> None:
+        """Replay with the factor pinned to one value, until one of those parts from the others."""
+        paths: list[Path] = []
+        for which in HELD if perturbation.pins else ():
+            name = perturbed_run(perturbation.factor, which)
+            paths.append(self.bundle / "digests" / f"{name}.jsonl")
+            if not paths[-1].is_file():
+                self._replay(name, perturbation.starts[0])
+            if first_difference(paths) is not None:
+                return
+
+    def _breaks(self, factor: Factor, plain: Sequence[Path]) -> bool:
+        """Return whether a replay under the factor parts from the plain one."""
+        under_it = sorted((self.bundle / "digests").glob(f"{perturbed_run(factor, '*')}.jsonl"))
+        return bool(plain) and first_difference([*plain, *under_it]) is not None
+
+    def _plain_once_more(self, plain: Sequence[Path]) -> bool:
+        """Replay plainly once more, and return whether that parts, too."""
+        name = f"replay-{len(list((self.bundle / 'digests').glob('replay-*.jsonl'))) + 1}"
+        self._replay(name, PLAIN)
+        if window := self._window(name, plain):
+            for n in (1, 2):
+                self._replay(f"states-replay-{n}", PLAIN, window)
+        return first_difference([*plain, self.bundle / "digests" / f"{name}.jsonl"]) is not None
 
     def _against_plain(self, perturbation: Perturbation, plain: Sequence[Path]) -> None:
         for n, start in enumerate(perturbation.starts, 1):

@@ -135,6 +135,18 @@ def test_what_parts_plain_replays_is_named_by_holding_it_still(factor: Factor, t
     assert found["replay.timezone"].why == "not tested: because replays part already without it"
 
 
+def test_what_parts_now_and_then_is_not_laid_on_a_factor(tmp_path: Path) -> None:
+    # The first two replays are equal by chance; from the third on, each is another one.
+    nth = "(open('runs', 'a').write('x'), max(1, (os.path.getsize('runs') - 1) // 3))[1]"
+    factors = (Factor.HASH_SEED, Factor.TIMEZONE, Factor.SNAPSHOT)
+    checked = judged(tmp_path, nth.replace("'runs'", repr(str(tmp_path / "runs"))), factors)
+    found = by_name(checked)
+    assert [name for name, finding in found.items() if finding.status is Status.FAIL] == ["replay"]
+    assert "replay-3 parts from replay-1 at tick 2: more is " in found["replay"].why
+    assert {found[f"replay.{factor}"].status for factor in factors} == {Status.INCONCLUSIVE}
+    assert found["replay.timezone"].why == "not tested: because replays part already without it"
+
+
 def test_a_command_finds_the_files_of_its_folder_from_elsewhere(tmp_path: Path) -> None:
     found = by_name(judged(tmp_path, "open('run.json').read()", (Factor.WORKING_FOLDER,)))
     assert found["replay.working-folder"].status is Status.PASS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from chaosctl.recording.factors import Factor
+from chaosctl.recording.factors import HELD, Factor
 from chaosctl.verify.contract import Checked, Status
 from chaosctl.verify.measure.context import inputs_of
 from chaosctl.verify.replay import CHECKER, ReplayParams
@@ -143,6 +143,11 @@ PLAIN = {"live": ticks(), "replay-1": ticks(), "replay-2": ticks()}
         ),
         (
             {**PLAIN, "replay-2": ticks(t7="x"), "perturb-clock-1": ticks(), "perturb-clock-again": ticks()},
+            "fail inconclusive",  # two may be equal by chance
+            "part already without it",
+        ),
+        (
+            {**PLAIN, "replay-2": ticks(t7="x")} | {f"perturb-clock-{which}": ticks() for which in HELD},
             "fail fail",
             "held at one value are equal",
         ),

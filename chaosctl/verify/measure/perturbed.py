@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chaosctl.recording.factors import AGAIN, Factor, perturbed_run
+from chaosctl.recording.factors import HELD, Factor, perturbed_run
 from chaosctl.verify.contract import Status
 from chaosctl.verify.measure.replays import Compared, same_digests
 
@@ -69,10 +69,11 @@ def _outcome(recording: Recording, compared: Compared, factor: Factor) -> Outcom
 
 
 def _pinned(recording: Recording, factor: Factor, rows: tuple[dict[str, Any], ...], text: str) -> Outcome:
-    """Judge a factor where plain replays part: two replays with it pinned are equal only if it is what broke them."""
-    pair = [row for row in rows if row["run"] in (perturbed_run(factor, 1), perturbed_run(factor, AGAIN))]
-    ended_well = len(pair) == 2 and all(row["code"] == 0 for row in pair)
-    if ended_well and same_digests(recording, *(row["run"] for row in pair)):
+    """Judge a factor where plain replays part: replays with it pinned are equal only if it is what broke them."""
+    names = [perturbed_run(factor, which) for which in HELD]
+    held = [row for row in rows if row["run"] in names]
+    ended_well = len(held) == len(names) and all(row["code"] == 0 for row in held)
+    if ended_well and all(same_digests(recording, names[0], name) for name in names[1:]):
         why = f"broken by it: plain replays part, and those with it held at one value are equal; {text}"
         return Outcome(factor, Status.FAIL, why, rows)
     return Outcome(factor, Status.INCONCLUSIVE, "not tested: because replays part already without it", rows)
