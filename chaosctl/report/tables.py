@@ -1,8 +1,8 @@
-"""The tables that several reporters show, as words: recovery and rollback of each fault, faults, and any other."""
+"""The tables that several reporters show, as words: recovery and rollback of each fault, and the faults."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from chaosctl.report.wording import NOTHING, cell, duration, label
@@ -111,18 +111,6 @@ def _fault_row(fault: Mapping[str, Any]) -> Row:
         late,
         NOTHING if healed is None else f"at {duration(healed)}{doubt}",
         f"{proved}: {fault['proof']}" if fault.get("proof") else proved,
-    )
-
-
-def generic_table(rows: Sequence[Mapping[str, Any]]) -> tuple[Row, list[Row]]:
-    """Return headings and rows of any table of a verdict; nested things are left to whoever shows them."""
-    keys = list(dict.fromkeys(key for row in rows for key, value in row.items() if not _is_nested(value)))
-    return tuple(label(key) for key in keys), [tuple(cell(key, row.get(key)) for key in keys) for row in rows]
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, Mapping) or (
-        isinstance(value, list | tuple) and any(isinstance(i, Mapping) for i in value)
     )
 
 

@@ -35,7 +35,7 @@ SHORT: dict[str, tuple[str, ...]] = {
     "world-crash": (
         *_ARENA,
         *sets("timeline[0].for=1200ms", "timeline[1].at=2500ms", "timeline[2].at=6s", "timeline[2].for=1200ms"),
-        *sets("duration=9s"),
+        *sets("duration=9s", "objectives.rollback.settled=30s"),
     ),
     "gateway-loss": (*_ARENA, *sets("timeline[1].at=3500ms", "timeline[1].for=1s", "duration=8s")),
     "ledger-partition": (
