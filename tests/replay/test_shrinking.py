@@ -28,6 +28,20 @@ def test_what_is_left_shows_it_and_nothing_of_it_can_go(groups: list[set[int]]) 
         assert not shows(shrunk.items[:n] + shrunk.items[n + 1 :])
 
 
+@given(st.sets(st.integers(0, 20), max_size=3), st.dictionaries(st.integers(1, 20), st.integers(0, 19), max_size=20))
+def test_nothing_can_go_where_some_items_are_of_no_use_without_others(needed: set[int], before: dict[int, int]) -> None:
+    """An item may need an earlier one: that one can go only when nobody is left who needs it."""
+    earlier = {item: other % item for item, other in before.items()}
+
+    def shows(items: Sequence[int]) -> bool:
+        return needed <= set(items) and all(earlier[item] in items for item in items if item in earlier)
+
+    whole = [*range(21)]
+    shrunk = ddmin(whole, shows)
+    for n in range(len(shrunk.items)):
+        assert not shows(shrunk.items[:n] + shrunk.items[n + 1 :])
+
+
 @given(st.integers(0, 10_000), st.sets(st.integers(0, 63), min_size=1, max_size=20))
 def test_it_ends_whatever_the_answers_are(salt: int, seen: set[int]) -> None:
     """Answers without any law, even without the same answer to the same question."""
