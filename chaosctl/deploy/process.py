@@ -17,7 +17,7 @@ from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Service, Target
 from chaosctl.safety.keeper_client import Keeper
 from chaosctl.safety.label import end_found, end_processes, labelled
-from chaosctl.safety.ports import LOOPBACK, free_ports, is_taken
+from chaosctl.safety.ports import LOOPBACK, ReservedPorts, is_taken, reserve_ports
 
 _NOTICED_WITHIN_S = 2.0
 
@@ -49,12 +49,14 @@ class ProcessDriver:
         self._links: dict[str, str] = {}
         self._replicas: dict[tuple[str, int], ProcessReplica] = {}
         self._supervisor: Supervisor | None = None
+        self._ports: ReservedPorts | None = None
 
     def allocate(self) -> tuple[Replica, ...]:
         """Choose ports and folders of every replica, once; nothing is started. Raises NotReadyError, RecordingError."""
         if not self._replicas:
             services = self._target.services
-            ports = iter(free_ports(sum(len(one.ports) * one.replicas for one in services.values())))
+            self._ports = reserve_ports(sum(len(one.ports) * one.replicas for one in services.values()))
+            ports = iter(self._ports.numbers)
             self._replicas = {
                 (name, index): ProcessReplica(
                     self._place(name, index, {port: f"{LOOPBACK}:{next(ports)}" for port in service.ports}),
@@ -136,6 +138,8 @@ class ProcessDriver:
                 for replica in self._replicas.values():
                     replica.wait_noticed(_NOTICED_WITHIN_S)
             self._supervisor.stop(_NOTICED_WITHIN_S)
+        if self._ports is not None:
+            self._ports.release()
         return tuple(dict.fromkeys(left))
 
     def _end_strays(self) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from chaosctl.errors import NotReadyError
@@ -16,29 +17,52 @@ _HIGHEST = 65_535
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def free_ports(n: int) -> tuple[int, ...]:
-    """Return `n` different ports that nothing listens on at 127.0.0.1.
+@dataclass(frozen=True)
+class ReservedPorts:
+    """Ports at 127.0.0.1 that no other run chooses before `release`, or the end of this process."""
+
+    numbers: tuple[int, ...]
+    _marks: ExitStack
+
+    def release(self) -> None:
+        """Let other runs have them. Idempotent."""
+        self._marks.close()
+
+
+def reserve_ports(n: int) -> ReservedPorts:
+    """Reserve `n` different ports that nothing listens on at 127.0.0.1.
 
     They lie outside the range from which the kernel gives ports to clients: within it, some connection could take
-    the port of a service that is down, and its restart would fail. All are held until the last one is found.
-    Raises NotReadyError when there are not enough.
+    the port of a service that is down, and its restart would fail. Raises NotReadyError when there are not enough.
     """
-    with ExitStack() as held:
-        ports: list[int] = []
+    ports: list[int] = []
+    with ExitStack() as marks, ExitStack() as held:
         for port in _candidates():
             if len(ports) == n:
                 break
             listener = held.enter_context(socket.socket())
-            try:
+            with suppress(OSError):
                 listener.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            ports.append(listener.getsockname()[1])
-    if len(ports) < n:
-        raise NotReadyError(
-            f"{n} free ports are needed on {LOOPBACK}, and only {len(ports)} are left; end what uses them"
-        )
-    return tuple(ports)
+                number = listener.getsockname()[1]
+                marks.enter_context(_mark(number))
+                ports.append(number)
+        if len(ports) == n:
+            return ReservedPorts(tuple(ports), marks.pop_all())
+    raise NotReadyError(f"{n} free ports are needed on {LOOPBACK}, and only {len(ports)} are left; end what uses them")
+
+
+def _mark(port: int) -> socket.socket:
+    """Take the name that says to other runs in this network namespace that the port is taken. Raises OSError.
+
+    A service listens only once it runs, and not while it is down. The name goes with this process, however it ends.
+    """
+    mark = socket.socket(socket.AF_UNIX)
+    try:
+        mark.bind(f"\0chaosctl-port-{port}")
+    except OSError:
+        mark.close()
+        raise
+    return mark
 
 
 def is_taken(host: str, port: int) -> bool:
