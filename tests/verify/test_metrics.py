@@ -17,6 +17,9 @@ from chaosctl.experiment.loader import load_experiment
 from chaosctl.experiment.schema import experiment_schema
 from chaosctl.experiment.units import WRITTEN
 from chaosctl.faults.registry import fault_kinds
+from chaosctl.recording.model import Mark
+from chaosctl.recording.reader import Recording
+from chaosctl.recording.writer import HistoryWriter
 from chaosctl.verify.contract import Finding, Status
 from chaosctl.verify.judge import judge
 from chaosctl.verify.measure.numbers import Measured, Sample, Seen, growth, rate, spread
@@ -315,3 +318,19 @@ def test_the_schema_knows_services_numbers_and_limits() -> None:
     assert valid({"world": {"sent_bytes": {"rate": "5MB/s", "during": "all"}, "queue": {"at_most": 5}}})
     for bad in (5, {}, {"world": 5}, {"world": {"sent": {"rte": "5/s"}}}, {"world": {"sent": {"rate": 5}}}):
         assert not valid(bad), bad
+
+
+@pytest.mark.parametrize("file", ["events.jsonl", "history.jsonl"])
+def test_a_recording_that_was_cut_is_never_a_pass(tmp_path: Path, file: str) -> None:
+    def sessions(writer: HistoryWriter) -> None:
+        for at, value in enumerate(("open", "cut", "lost", "cut", "resumed", "closed")):
+            writer.write(LOAD_START + at * S, Mark.OK, at, "b", "session", "s", value)
+
+    objectives = {"metrics": {"world": {"memory_bytes": {"growth": "2MB/min"}}}, "lost_sessions": 0}
+    leaking = tuple(said(noisy(MB, 100)))
+    make(tmp_path, Truth(objectives=objectives, faults=[], end=END, events=leaking, history=sessions))
+    whole = (tmp_path / file).read_bytes()
+    for share in range(0, 100, 4):
+        (tmp_path / file).write_bytes(whole[: len(whole) * share // 100])
+        for finding in judge(Recording.open(tmp_path)).objectives:
+            assert finding.status is not Status.PASS, (share, finding)
