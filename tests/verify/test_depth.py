@@ -147,6 +147,15 @@ def test_an_add_of_unknown_outcome_comes_back_only_if_it_had_been_seen(tmp_path:
     assert found["came_back"].status is Status.PASS and found.rows[0]["gone"] == 0
 
 
+def test_ranges_that_touch_are_no_gap(tmp_path: Path) -> None:
+    def write(story: Story) -> None:
+        steady(story)
+        story.read(F + S, "1-3,4-7,8-10")
+        story.read(F + 2 * S, "1-3,5,6-9")
+
+    assert check(tmp_path, write).rows[0]["gone"] == 2
+
+
 def test_reads_that_overlap_say_nothing_about_each_other(tmp_path: Path) -> None:
     def write(story: Story) -> None:
         story.add(F - S, 1)

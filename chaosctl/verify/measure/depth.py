@@ -121,25 +121,33 @@ def _faults(sets: Histories, calls: Int64) -> Int64:
 
 def _kept_later(sets: Histories, calls: Int64, fault: Int64) -> Int64:
     """Return for each gone element a later add (row) of its writer that the same read still has; -1 for none."""
-    gone, adds, reads = sets.gone, sets.adds, sets.reads
+    gone, adds = sets.gone, sets.adds
     kept = np.full(len(gone), -1, np.int64)
     taken = np.flatnonzero(fault >= 0)
-    groups = np.stack([gone.read[taken], adds.bot[gone.row[taken]], fault[taken]])
+    groups = np.stack([gone.read[taken], fault[taken]])
     order = np.lexsort(groups)
     turns = np.flatnonzero((np.diff(groups[:, order]) != 0).any(axis=0)) + 1
+    latest = np.full(int(adds.bot.max(initial=-1)) + 1, -1, np.int64)
     for part in np.split(taken[order], turns) if len(taken) else []:
-        row, n = int(gone.row[part[0]]), int(gone.read[part[0]])
-        first, last = np.searchsorted(adds.key, (adds.key[row], adds.key[row] + 1))
-        rows = np.arange(first, last)
-        acked_ns = adds.acked_ns[rows]
-        rows = rows[(acked_ns >= 0) & (acked_ns < calls[fault[part[0]]]) & (adds.bot[rows] == adds.bot[row])]
-        # An acknowledgement without its invoke does not say when it was begun.
-        rows = rows[adds.asked_ns[rows] < adds.acked_ns[rows]]
-        rows = rows[_has(reads.content(n), adds.element[rows])]
-        if len(rows):
-            latest = rows[np.argmax(adds.asked_ns[rows])]
-            kept[part] = np.where(adds.acked_ns[gone.row[part]] < adds.asked_ns[latest], latest, -1)
+        rows = _there_before(sets, int(gone.read[part[0]]), int(calls[fault[part[0]]]))
+        latest[adds.bot[rows]] = rows  # the last one begun of each writer stays
+        later = latest[adds.bot[gone.row[part]]]
+        kept[part] = np.where(adds.acked_ns[gone.row[part]] < adds.asked_ns[later], later, -1)
+        kept[part[later < 0]] = -1
+        latest[adds.bot[rows]] = -1
     return kept
+
+
+def _there_before(sets: Histories, n: int, called_ns: int) -> Int64:
+    """Return the adds that had been acknowledged before the call and are in read n, in the order of their beginnings.
+
+    An acknowledgement without its invoke does not say when it was begun, and is left out.
+    """
+    adds, reads = sets.adds, sets.reads
+    rows = np.arange(*np.searchsorted(adds.key, (reads.key[n], reads.key[n] + 1)))
+    rows = rows[(adds.acked_ns[rows] < called_ns) & (adds.asked_ns[rows] < adds.acked_ns[rows])]
+    rows = rows[_has(reads.content(n), adds.element[rows])]
+    return rows[np.argsort(adds.asked_ns[rows], kind="stable")]
 
 
 def _has(content: Spans, elements: Int64) -> npt.NDArray[np.bool_]:

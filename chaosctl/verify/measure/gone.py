@@ -98,7 +98,7 @@ def _follow(history: History, found: Histories, known_ns: Int64, key: int, part:
     must, out, upto, merged = EMPTY, _Out(), 0, 0
     before_ns = -1
     for n in part.tolist():
-        asked_ns, content = int(reads.asked_ns[n]), reads.content(n) | EMPTY
+        asked_ns, content = int(reads.asked_ns[n]), reads.content(n)
         until = int(np.searchsorted(since_ns, asked_ns, side="left"))
         must = must.and_also(joining[upto:until], joining[upto:until])
         upto = until
