@@ -195,6 +195,14 @@ def test_totals_are_shown_when_they_change_and_where(tmp_path: Path) -> None:
     assert f"events.jsonl:{line} at_ns {TIMELINE_START + 4 * S}: world said gold = 11" in text
 
 
+def test_which_factors_reached_a_replay_is_among_the_facts(tmp_path: Path) -> None:
+    canaries = (("clock", True, "sees 2001"), ("cpu", False, "there is only one CPU"))
+    fields = [{"factor": factor, "reached": reached, "text": text} for factor, reached, text in canaries]
+    text = told(tmp_path, "replay", events=[(LOAD_START + 25 * S, "replay_canary", one) for one in fields])
+    assert "the factor clock reaches a replay: sees 2001" in text
+    assert "the factor cpu is not tested: there is only one CPU" in text
+
+
 def test_lost_acks_counts_the_history_and_names_the_lines(tmp_path: Path) -> None:
     text = told(tmp_path, "lost_acks", history=lambda writer: adds_and_read(writer, elements=30, lost=[4]))
     assert "add: 30 invoke, 30 ok  [history.jsonl]" in text
