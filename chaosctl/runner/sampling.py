@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from chaosctl.probe.config import TotalsSource
 from chaosctl.probe.totals import ask_totals
 from chaosctl.runner.children import ask_url
 from chaosctl.runner.timeline import Record
+from chaosctl.safety.processes import all_processes
 
 EVERY_NS = 500_000_000
 MOST_THREADS = 32
@@ -65,18 +66,21 @@ class Sampling:
         pool = ThreadPoolExecutor(min(MOST_THREADS, len(replicas)), thread_name_prefix="sampling")
         while self.clock.sleep_until(due_ns, over):
             turn += 1
+            sessions = _sessions()
             for replica in replicas:
                 if replica not in asking or asking[replica].done():
-                    asking[replica] = pool.submit(self._sample, *replica, turn, over)
+                    asking[replica] = pool.submit(self._sample, *replica, turn, sessions, over)
             due_ns += EVERY_NS
         pool.shutdown(wait=False, cancel_futures=True)
 
-    def _sample(self, service: str, index: int, turn: int, over: threading.Event) -> None:
+    def _sample(
+        self, service: str, index: int, turn: int, sessions: Mapping[int, list[int]], over: threading.Event
+    ) -> None:
         pid, values, error = None, dict[str, float](), ""
         try:
-            process = self.driver.process(service, index)
-            pid = process.pid()
-            values = process_numbers(process.alive())
+            pid = self.driver.process(service, index).pid()
+            # A replica leads a session of its own, in which its children are.
+            values = process_numbers(sessions.get(pid, [pid]) if pid is not None else ())
             if (ask := self.services[service].offers.metrics) is not None:
                 offered, error = ask_totals(self._source(service, index, ask))
                 values |= offered
@@ -96,7 +100,16 @@ class Sampling:
         return TotalsSource(service, command=expand(ask.command or (), values))
 
 
-def process_numbers(pids: tuple[int, ...], proc: Path = _PROC) -> dict[str, float]:
+def _sessions() -> dict[int, list[int]]:
+    """Return the processes of every session. Once a round: on a busy machine it takes milliseconds, which the clock of
+    the faults has to wait for."""
+    found: dict[int, list[int]] = {}
+    for process in all_processes():
+        found.setdefault(process.session, []).append(process.pid)
+    return found
+
+
+def process_numbers(pids: Iterable[int], proc: Path = _PROC) -> dict[str, float]:
     """Return the sums over these processes of resident memory, CPU time with that of reaped children, threads and open
     files, by the names in `PROCESS_NUMBERS`; nothing when none of them is left.
 

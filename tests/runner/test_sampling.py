@@ -17,7 +17,7 @@ import pytest
 from chaosctl.clock import MonotonicClock
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.model import PROCESS_NUMBERS, Service
-from chaosctl.runner.sampling import Sampling, process_numbers
+from chaosctl.runner.sampling import Sampling, _sessions, process_numbers
 
 BOUND_S = 10.0
 WANTED: Mapping[str, Any] = {"metrics": {}}
@@ -54,9 +54,6 @@ class Here:
 
     def pid(self) -> int:
         return os.getpid()
-
-    def alive(self) -> tuple[int, ...]:
-        return (os.getpid(),)
 
     def values(self, service: str, index: int) -> Mapping[str, str]:
         return {"self.status": self.address}
@@ -140,7 +137,7 @@ def test_what_raises_is_recorded_and_goes_no_further() -> None:
 def test_nothing_is_recorded_after_the_end() -> None:
     sampled = Sampled({"world": {}}, Page)
     seen = len(sampled.until(bool))
-    sampled.sampling._sample("world", 0, 9, _set())
+    sampled.sampling._sample("world", 0, 9, {}, _set())
     assert len(sampled.seen) == seen
 
 
@@ -165,6 +162,18 @@ def test_the_kernels_numbers_are_about_right() -> None:
     assert 0 <= numbers["cpu_seconds"] < BOUND_S
     assert both["threads"] > numbers["threads"]
     assert process_numbers((999_999_999,)) == {}
+
+
+def test_what_a_replica_started_counts_with_it() -> None:
+    shell = ["sh", "-c", "sleep 30 & echo ready; read word; kill $!"]
+    with subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        members = _sessions()[process.pid]
+        numbers = process_numbers(members)
+        process.communicate(b"end\n")
+    assert len(members) == 2
+    assert numbers["threads"] == 2
 
 
 def test_a_command_may_hold_parentheses_and_spaces(tmp_path: Path) -> None:
