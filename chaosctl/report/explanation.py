@@ -122,7 +122,8 @@ def _value(name: str, value: Any) -> str:
         case int() | float() if name.endswith("_ns"):
             return duration(value)
         case float():
-            return amount(value, "1/s" if name.endswith("_per_s") else "share")
+            # No share is more than the whole; what is greater is an amount.
+            return amount(value, "1/s" if name.endswith("_per_s") else "share" if value <= 1 else "count")
         case tuple() | list():
             return ", ".join(map(str, value))
         case Mapping():

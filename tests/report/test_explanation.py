@@ -249,5 +249,6 @@ def test_an_unknown_objective_is_answered_with_what_there_is(tmp_path: Path) -> 
 def test_of_sampled_numbers_it_says_how_often_each_replica_answered(tmp_path: Path) -> None:
     said = [(LOAD_START + at * S, "metrics", {"service": "world", "replica": at % 2, "ok": at != 3}) for at in range(5)]
     text = told(tmp_path, "metrics", objectives={"metrics": {"world": {"threads": {"at_most": 5}}}}, events=said)
+    assert "world: threads: at_most 5, during all" in text
     assert "world[0]: asked 3 times, 3 answered  [events.jsonl]" in text
     assert "world[1]: asked 2 times, 1 answered  [events.jsonl]" in text
