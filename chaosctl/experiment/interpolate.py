@@ -27,6 +27,8 @@ _FILLED_IN = (
     ("offers", "status", "command"),
     ("offers", "totals", "command"),
     ("offers", "digest", "command"),
+    ("offers", "backup"),
+    ("offers", "restore"),
     ("offers", "input_log"),
     ("offers", "digests"),
     ("offers", "replay", "run"),

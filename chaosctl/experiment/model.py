@@ -145,6 +145,14 @@ class Offers(Frozen):
     totals: Ask | None = Field(default=None, description='Prints a JSON object of conserved quantities: {"gold": 1000}')
     digest: Ask | None = Field(default=None, description="Prints a digest of the state, one line")
     metrics: Ask | None = Field(default=None, description='Prints a JSON object of numbers: {"sent_bytes": 1000}')
+    backup: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="A command that writes a backup of its state to the path `${backup}`"
+    )
+    restore: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="A command that puts `${backup}` in place of its state while it is down, so that it starts with it",
+    )
     input_log: str | None = Field(default=None, description="The file the service writes its inputs to, in order")
     digests: str | None = Field(
         default=None, description="The file the service writes its own digest lines to, one a tick"

@@ -127,6 +127,8 @@ def _texts(draft: Draft, name: str, service: Service, path: Path) -> Iterator[Co
         for placeholder in placeholders(text):
             if place[:2] == ("offers", "replay"):
                 wrong = _in_replay(placeholder, _REPLAY_VALUES[str(place[2])])
+            elif placeholder == "backup" and place[:2] in (("offers", "backup"), ("offers", "restore")):
+                wrong = None
             else:
                 wrong = wrong_placeholder(placeholder, draft, name, service)
             if wrong:
@@ -141,6 +143,8 @@ def _filled_in(service: Service) -> Iterator[tuple[Path, str]]:
         (("offers", "status", "command"), offers.status.command if offers.status else None),
         (("offers", "totals", "command"), offers.totals.command if offers.totals else None),
         (("offers", "digest", "command"), offers.digest.command if offers.digest else None),
+        (("offers", "backup"), offers.backup),
+        (("offers", "restore"), offers.restore),
         (("offers", "metrics", "command"), offers.metrics.command if offers.metrics else None),
     ]
     if (replay := offers.replay) is not None:

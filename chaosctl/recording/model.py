@@ -29,6 +29,7 @@ Events and their fields (a reader must accept unknown events and fields):
     fault_healed     fault, called_ns, returned_ns
     fault_heal_proved fault, proved, proof
     observed         what: totals|digest, service, values {name: number} | digest, ok, error
+                     (a digest has a moment: before | after (a kill) | restored)
     metrics          service, replica, pid, round (the same for all that were asked together), values {name: number},
                      ok, error                        (twice a second while the load is on, if `metrics` is judged)
     generator        worker, lag_ms_p99, lag_ms_max, cpu_share, users, operations    (about once a second)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from chaosctl.runner.stopping import Stop
 from chaosctl.runner.timeline import Record
 
 ANSWER_WITHIN_S = 5.0
+BACKUP_WITHIN_S = 60.0
 ANSWER_WITHIN_NS = 15_000_000_000
 ASK_AGAIN_NS = 100_000_000
 DEATH_WITHIN_S = 5.0
@@ -45,16 +47,45 @@ class Inspection:
     stop: Stop
     clock: Clock
 
-    def compare_digests_over_a_kill(self) -> None:
-        """Ask every service that offers a digest for it, kill it, start it, and ask again."""
-        if "same_digest" not in self.plan.objectives:
+    def compare_digests(self) -> None:
+        """Ask every service that offers a digest for it, kill it, start it (also with a backup), and ask again."""
+        wanted = self.plan.objectives.get("same_digest")
+        if wanted is None:
             return
         for name, service in self.loaded.experiment.target.services.items():
             if service.offers.digest is not None:
-                self._observe_digest(name, service.offers.digest, "before")
+                self._compare_digests_of(name, service.offers.digest, wanted["after"])
+
+    def _compare_digests_of(self, name: str, ask: Ask, after: Sequence[str]) -> None:
+        offers = self.loaded.experiment.target.services[name].offers
+        with tempfile.TemporaryDirectory(prefix="chaosctl-backup-", ignore_cleanup_errors=True) as scratch:
+            backup = {"backup": str(Path(scratch) / "backup")}
+            self._observe_digest(name, ask, "before")
+            failed = self._done(name, "backup", offers.backup, backup) if "restore" in after else None
+            if "kill" in after:
                 self._kill_and_start(name)
-                self._observe_digest(name, service.offers.digest, "after")
+                self._observe_digest(name, ask, "after")
                 self.stop.check()
+            if "restore" in after:
+                if failed is None:
+                    failed = self._kill_and_start(name, lambda: self._done(name, "restore", offers.restore, backup))
+                if failed is None:
+                    self._observe_digest(name, ask, "restored")
+                else:
+                    self.record("observed", what="digest", service=name, moment="restored", ok=False, error=failed)
+                self.stop.check()
+
+    def _done(self, service: str, what: str, command: Sequence[str] | None, values: Mapping[str, str]) -> str | None:
+        """Run what the service offers. Return why that did not work."""
+        if command is None:
+            return f"it offers no {what}"
+        try:
+            self._output(service, command, values, BACKUP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            return f"{what}: it did not end within {BACKUP_WITHIN_S:g} s"
+        except (ChaosctlError, OSError, subprocess.SubprocessError) as error:
+            return f"{what}: {error}"
+        return None
 
     def replay(self) -> None:
         """Collect what services leave for a replay, and replay it as often as the objective says."""
@@ -93,15 +124,19 @@ class Inspection:
     def _record_canary(self, sighting: Sighting) -> None:
         self.record("replay_canary", **asdict(sighting))
 
-    def _kill_and_start(self, service: str) -> None:
+    def _kill_and_start(self, service: str, while_down: Callable[[], str | None] = lambda: None) -> str | None:
+        """Kill it, do something, and start it. Return why that something did not work."""
         process = self.driver.process(service, 0)
         pid = process.pid()
         if pid is None:
-            return  # it is down already: the second question will find nothing, and the verdict will say so
+            return "it was down"  # the next question will find nothing, and the verdict will say so
         process.hold_down()
-        process.signal("SIGKILL")
-        process.exit_of(pid, DEATH_WITHIN_S)
-        process.release()
+        try:
+            process.signal("SIGKILL")
+            process.exit_of(pid, DEATH_WITHIN_S)
+            return while_down()
+        finally:
+            process.release()
 
     def _observe_digest(self, service: str, ask: Ask, moment: str) -> None:
         """Ask until there is an answer or the bound is reached: a service that was just started may not listen yet."""
@@ -125,14 +160,18 @@ class Inspection:
         if ask.http is not None:
             with urllib.request.urlopen(ask_url(ask.http, values), timeout=ANSWER_WITHIN_S) as response:
                 return str(response.read().decode())
-        argv = expand(ask.command or (), values)
+        return self._output(service, ask.command or (), {}, ANSWER_WITHIN_S)
+
+    def _output(self, service: str, command: Sequence[str], more: Mapping[str, str], within_s: float) -> str:
+        """Run a command of the service and return what it prints. Raises what the ways of asking raise."""
+        argv = expand(command, {**self.driver.values(service, 0), **more})
         where = self.loaded.folder / self.loaded.experiment.target.services[service].folder
         done = subprocess.run(
             argv,
             cwd=where,
             env=dict(self.environ),
             capture_output=True,
-            timeout=ANSWER_WITHIN_S,
+            timeout=within_s,
             check=False,
             text=True,
         )

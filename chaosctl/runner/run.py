@@ -238,7 +238,7 @@ class Run:
             stop=self._stop,
             clock=self._clock,
         )
-        inspection.compare_digests_over_a_kill()
+        inspection.compare_digests()
         self._stop.check()
         self._probe.stop()
         self._swarm.stop()

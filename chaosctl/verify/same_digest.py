@@ -1,11 +1,13 @@
 """The `same_digest` objective: what a service holds after the load is what it holds after being killed and started.
 
 The black-box form of a replay: a service that offers only a digest of its state is asked for it once the load is over,
-killed with SIGKILL, started again, and asked again.
+killed with SIGKILL, started again, and asked again; or killed, given back a backup that was taken right after the first
+question, started, and asked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
@@ -18,15 +20,28 @@ if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
 
 
-class SameDigestParams(Params):
-    """`same_digest: kill` is short for `same_digest: { after: kill }`."""
+Survived = Literal["kill", "restore"]
+# The moment of the question that shows it, and how it is called.
+MOMENTS: Mapping[str, tuple[str, str]] = {"kill": ("after", "the kill"), "restore": ("restored", "the restore")}
 
-    after: Literal["kill"] = Field("kill", description="What the state must survive: `kill` is a SIGKILL and a start")
+
+class SameDigestParams(Params):
+    """`same_digest: kill` is short for `same_digest: { after: [kill] }`."""
+
+    after: tuple[Survived, ...] = Field(
+        ("kill",),
+        min_length=1,
+        description="What the state must survive: `kill` (SIGKILL and a start), `restore` (a backup is put back)",
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _short(cls, given: Any) -> Any:
-        return {"after": given} if isinstance(given, str) else given
+        if isinstance(given, str):
+            return {"after": (given,)}
+        if isinstance(given, dict) and isinstance(given.get("after"), str):
+            return {**given, "after": (given["after"],)}
+        return given
 
 
 class SameDigestChecker:
@@ -35,10 +50,10 @@ class SameDigestChecker:
     kind = ObjectiveKind(
         name="same_digest",
         params=SameDigestParams,
-        summary="A service has the same state digest before and after it is killed and started again.",
-        example="same_digest: { after: kill }",
+        summary="A service has the same state digest after it is killed and started again, or restored from a backup.",
+        example="same_digest: { after: [kill, restore] }",
         needs=frozenset({"digest"}),
-        shorthand={"const": "kill"},
+        shorthand={"enum": ["kill", "restore"]},
     )
 
     def check(self, recording: Recording, params: SameDigestParams) -> Checked:
@@ -50,21 +65,32 @@ class SameDigestChecker:
                 moments[str(event.fields.get("moment"))] = event
         if not seen:
             return Checked((_finding("", Status.INCONCLUSIVE, None, "no digest was asked for", ()),))
-        return Checked(tuple(_judge(service, moments) for service, moments in sorted(seen.items())))
+        judged = (finding for service, moments in sorted(seen.items()) for finding in _judged(service, moments, params))
+        return Checked(tuple(judged))
 
 
-def _judge(service: str, moments: dict[str, Event]) -> Finding:
+def _judged(service: str, seen: Mapping[str, Event], params: SameDigestParams) -> Iterator[Finding]:
+    for survived in params.after:
+        moment, words = MOMENTS[survived]
+        # As long as it is only a kill, the finding needs no longer name.
+        name = service if survived == "kill" else f"{service}.restored"
+        yield _judge(name, {one: seen[one] for one in ("before", moment) if one in seen}, ("before", moment), words)
+
+
+def _judge(name: str, moments: Mapping[str, Event], wanted: Sequence[str], words: str) -> Finding:
+    called = {wanted[0]: "before", wanted[1]: "after"}
     evidence = tuple(
-        Evidence("events.jsonl", f"at_ns {event.at_ns}", f"{moment} the kill: {_said(event)}")
-        for moment, event in sorted(moments.items(), reverse=True)
+        Evidence("events.jsonl", f"at_ns {event.at_ns}", f"{called[moment]} {words}: {_said(event)}")
+        for moment, event in moments.items()
     )
-    missing = [m for m in ("before", "after") if m not in moments or not moments[m].fields.get("ok")]
+    missing = [called[m] for m in wanted if m not in moments or not moments[m].fields.get("ok")]
     if missing:
-        why = f"no digest {' nor '.join(missing)} the kill"
-        return _finding(service, Status.INCONCLUSIVE, None, why, evidence)
-    same = moments["before"].fields["digest"] == moments["after"].fields["digest"]
+        said = dict.fromkeys(_said(event) for event in moments.values() if not event.fields.get("ok"))
+        why = ": ".join([f"no digest {' nor '.join(missing)} {words}", *(["; ".join(said)] if said else [])])
+        return _finding(name, Status.INCONCLUSIVE, None, why, evidence)
+    same = moments[wanted[0]].fields["digest"] == moments[wanted[1]].fields["digest"]
     why = "the state is the same" if same else "the state is another one: something was lost or changed"
-    return _finding(service, Status.PASS if same else Status.FAIL, 0.0 if same else 1.0, why, evidence)
+    return _finding(name, Status.PASS if same else Status.FAIL, 0.0 if same else 1.0, why, evidence)
 
 
 def _said(event: Event) -> str:

@@ -37,6 +37,17 @@ def test_append_only_keeps_everything_and_has_its_state_again(played: dict[str, 
     assert {"lost_acks", "lost_acks.phantoms", "same_digest.redis"} <= found.keys()
 
 
+def test_a_backup_brings_back_what_a_kill_takes(place: Place) -> None:
+    brief = sets("swarm.users=5", "baseline=1s", "duration=2s", "objectives={same_digest: {after: [kill, restore]}}")
+    run = place.run("backup", *brief, file=REDIS / "backup.yaml")
+    ended = run.ended()
+    found = objectives(run)
+    # It keeps nothing on disk by itself.
+    assert found["same_digest.redis"]["status"] == "fail", ended
+    assert found["same_digest.redis.restored"]["status"] == "pass", ended
+    run.nothing_is_left()
+
+
 def test_snapshots_only_says_how_much_is_gone_and_how_old_it_was(played: dict[str, tuple[Run, Ended]]) -> None:
     run, ended = played["snapshots-only"]
     assert ended.code == 1, ended
