@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TAMPER = 8
 RESULTS = {"pass": "deterministic", "fail": "broken", "inconclusive": "not tested"}
+NOTICED = {"pass": "noticed", "fail": "not noticed", "inconclusive": "not tested"}
 
 
 def command(
@@ -75,7 +76,7 @@ def command(
     findings = checked.findings
     widest = max(len(finding.name) for finding in findings)
     for finding in findings:
-        result = RESULTS[finding.status]
+        result = (NOTICED if finding.name == "replay.isolation" else RESULTS)[finding.status]
         typer.echo(f"{finding.name:<{widest}}  {result:<13}  {finding.why.removeprefix(f'{result}: ')}")
     for line in (*factors_in_short(findings), *divergences_in_short(checked.tables["replays"]), *_shown(findings)):
         typer.echo(line)
@@ -165,6 +166,7 @@ def _perturb_tamper_minimise(
     loaded: Loaded, name: str, log: Path, writer: RunWriter, params: ReplayParams, seed: int, home: Path
 ) -> None:
     """Replay the log of the service `name` in all the ways that are asked for; what comes of it goes to `writer`."""
+    from chaosctl.experiment.units import format_duration
     from chaosctl.replay.minimise import minimise
     from chaosctl.replay.perturbed import Perturbing
     from chaosctl.replay.tamper import tamper
@@ -185,6 +187,9 @@ def _perturb_tamper_minimise(
     for tampered in tamper(perturbing, seed, params.tamper):
         writer.events.write("tampered", **asdict(tampered))
     if params.minimise_ns is not None:
+        typer.echo(
+            f"looking for the shortest log that parts them, {format_duration(params.minimise_ns)} at most", err=True
+        )
         for found in minimise(perturbing, params.perturb, params.minimise_ns, home):
             writer.events.write("minimised", **asdict(found))
 
