@@ -171,3 +171,21 @@ def test_it_finds_what_looking_at_all_pairs_finds(
         if between not in other and set(one[:n]) & set(other) and set(one[n + 1 :]) & set(other)
     }
     assert found.lost.count == len(gone | gaps)
+
+
+@pytest.mark.parametrize("received", [[5, 6], [6, 5]], ids=["the first attempt", "the second attempt"])
+def test_what_was_sent_again_is_one_element_that_anybody_may_have_got(tmp_path: Path, received: list[int]) -> None:
+    def write(writer: HistoryWriter) -> None:
+        lines = [(1, 5, 10, INFO), (2, 6, 20, OK), (3, 5, 30, OK), (4, 7, 25, OK)]
+        for id, element, at, mark in lines:
+            writer.write(at * MS, Mark.INVOKE, id, "s", "send", "k", str(element))
+            writer.write((at + 1) * MS, mark, id, "s", "send", "k", str(element))
+        for n, element in enumerate(received):
+            writer.write((500 + n) * MS, OK, 10 + n, "r", "receive", "k", str(element))
+
+    checked = CHECKER.check(make(tmp_path, Truth(history=write)), CHECKER.kind.params())
+    lost, duplicated, reordered, phantoms = checked.findings
+    assert {one.status for one in (duplicated, reordered, phantoms)} == {Status.PASS}
+    # 7 reached nobody; the first attempt of 5 was made before it, so that nothing sent later than 7 was received.
+    assert (lost.status, lost.measured.value) == (Status.INCONCLUSIVE, 0)
+    assert "1 acknowledged elements reached nobody" in lost.why

@@ -5,6 +5,9 @@ explains what every receiver got and in which order, and what one sender sent on
 round. Elements get places in a reference order, and everything is compared with these places, so that a long stream
 costs no more than sorting it.
 
+What was sent again, since nobody knew what had become of it, is one element: whichever attempt was received, it counts
+as sent when it was first attempted, and as received if it was acknowledged.
+
 - the reference of a stream is what the receiver with the most different elements got, in its order; of several the
   one with the fewest out of their senders' order
 - an element is lost to a receiver if another one got it between two elements that both got; or, if nobody got it, when
@@ -68,7 +71,7 @@ class Streams:
 
 @dataclass(frozen=True)
 class _Sends:
-    """Attempts to send, sorted by key and element. `acked_ns` is NEVER where it was not acknowledged."""
+    """Attempts to send, sorted by key, element and when they were asked for. `acked_ns` is NEVER where it was not acknowledged."""
 
     key: Int32
     element: Int64
@@ -167,7 +170,7 @@ def _sends(history: History) -> _Sends:
     lines = np.concatenate([asked, orphans])
     acked_ns = np.concatenate([acked_ns, history.at_ns[orphans]])
     element = _elements(history, lines)
-    order = np.lexsort((element, history.key[lines]))
+    order = np.lexsort((history.at_ns[lines], element, history.key[lines]))
     lines = lines[order]
     columns = (history.key[lines], element[order], history.id[lines], history.bot[lines])
     return _Sends(*columns, history.at_ns[lines], acked_ns[order])
@@ -210,16 +213,27 @@ def _received(history: History, receipts: _Receipts, row: int, after: int | None
 def _lost_to_all(history: History, sends: _Sends, receipts: _Receipts) -> tuple[_Lost, int]:
     """Return what was acknowledged and reached nobody, though something sent later did; and how many acknowledged
     elements can be judged: they reached somebody, or are lost."""
-    got = np.zeros(len(sends.id), np.bool_)
-    got[receipts.send[receipts.send >= 0]] = True
+    received = receipts.send[receipts.send >= 0]
+    got = _whichever_attempt(sends, received)
     latest_ns = np.full(len(history.keys), -1, np.int64)
-    np.maximum.at(latest_ns, sends.key[got], sends.asked_ns[got])
+    np.maximum.at(latest_ns, sends.key[received], sends.asked_ns[received])
     sure = sends.acked_ns < NEVER
     gone = sure & ~got & (sends.acked_ns < latest_ns[sends.key])
     rows = np.flatnonzero(gone)
     lost = _Lost(np.zeros(len(sends.id), np.bool_))
     lost.add(history, sends, rows[np.argsort(sends.asked_ns[rows], kind="stable")], "")
     return lost, int((sure & (got | gone)).sum())
+
+
+def _whichever_attempt(sends: _Sends, received: Int64) -> Bools:
+    """Mark the received sends with all others of the same element: nobody can tell which attempt it was."""
+    fresh = np.ones(len(sends.id), np.bool_)
+    fresh[1:] = (sends.key[1:] != sends.key[:-1]) | (sends.element[1:] != sends.element[:-1])
+    name = np.cumsum(fresh) - 1
+    got = np.zeros(len(sends.id), np.bool_)
+    got[name[received]] = True
+    marked: Bools = got[name]
+    return marked
 
 
 def _follow_senders(order: _Order, sends: _Sends, receipts: _Receipts) -> None:
