@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -92,8 +93,16 @@ def read_samples(paths: list[Path], note: Note, ahead_ns: Mapping[str, int] = NO
             for name, of_names in names.items():
                 of_names.add(right.column(name))
     samples = _samples(numbers, names, open_loop)
-    pa.default_memory_pool().release_unused()  # a report is made next, in the same process
+    release_unused()
     return samples
+
+
+def release_unused() -> None:
+    """Give memory that was read into and is no longer needed back: more is done in the same process."""
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc keeps what was freed below what is still in use
+    if trim is not None:
+        trim(0)
 
 
 def _put_right(batch: Any, ahead_ns: int) -> Any:
@@ -151,7 +160,7 @@ def read_history(path: Path, note: Note) -> History:
     if corrupt:
         note(f"{path.name}: {corrupt} line(s) could not be read and were left out")
     history = lines.history()
-    pa.default_memory_pool().release_unused()
+    release_unused()
     return history
 
 
@@ -195,7 +204,7 @@ class _Lines:
             at_ns=self._numbers["at_ns"][: self._count],
             mark=self._mark[: self._count],
             id=self._numbers["id"][: self._count],
-            f=self._codes["f"][: self._count],
+            f=self._codes["f"][: self._count].astype(_narrow(len(self._names["f"].names)), copy=False),
             key=self._codes["key"][: self._count],
             bot=self._codes["bot"][: self._count],
             fs=self._names["f"].names,
@@ -203,6 +212,10 @@ class _Lines:
             bots=self._names["bot"].names,
             value=pa.concat_arrays(values) if values else pa.array([], pa.utf8()),
         )
+
+
+def _narrow(names: int) -> type:
+    return np.int8 if names <= np.iinfo(np.int8).max else np.int32
 
 
 def _encoded(column: Any) -> Any:

@@ -17,7 +17,7 @@ from chaosctl.errors import ChaosctlError, RecordingError
 from chaosctl.plan.codec import plan_from_json
 from chaosctl.plan.model import Plan
 from chaosctl.recording.clocks import WorkerClock, worker_clocks
-from chaosctl.recording.columns import END_OF_STREAM, read_history, read_samples
+from chaosctl.recording.columns import END_OF_STREAM, read_history, read_samples, release_unused
 from chaosctl.recording.digests import DigestRun, read_digests
 from chaosctl.recording.model import Event, History, Samples
 
@@ -101,6 +101,7 @@ class Recording:
             self._samples.clear()
         if "_history" in self.__dict__ and len(self._history) > LONG:
             del self.__dict__["_history"]
+        release_unused()
 
     @cached_property
     def _history(self) -> History:

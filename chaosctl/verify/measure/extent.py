@@ -12,20 +12,29 @@ import numpy.typing as npt
 from chaosctl.recording.model import Int64
 
 NEVER = np.iinfo(np.int64).max
+_PIECE = 1 << 18
 
 
 def least_within(values: Int64, low: Int64, high: Int64) -> Int64:
     """Return the least of `values` in each range [low, high); NEVER for an empty one."""
     found = np.full(len(low), NEVER, np.int64)
     level = _levels(low, high)
-    current = values
+    current = values.copy()
     for exponent in range(int(level.max(initial=-1)) + 1):
         if exponent:
-            half = 1 << (exponent - 1)
-            current = np.minimum(current[:-half], current[half:])
+            current = _doubled(current, 1 << (exponent - 1))
         asked = np.flatnonzero(level == exponent)
         found[asked] = np.minimum(current[low[asked]], current[high[asked] - (1 << exponent)])
     return found
+
+
+def _doubled(current: Int64, half: int) -> Int64:
+    """Return the least of each place and the one `half` a step on, in place, a piece at a time: columns are long."""
+    length = len(current) - half
+    for start in range(0, length, _PIECE):
+        piece = slice(start, min(start + _PIECE, length))
+        np.minimum(current[piece], current[piece.start + half : piece.stop + half], out=current[piece])
+    return current[:length]
 
 
 def lowered_to(length: int, low: Int64, high: Int64, value: Int64) -> Int64:

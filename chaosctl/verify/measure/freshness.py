@@ -164,11 +164,14 @@ def staleness(history: History) -> Staleness:
 
 
 def _late(adds: Adds, reads: Reads, since_ns: Int64) -> tuple[Int64, Int64]:
-    """Return the first and the last read that lacks each element though a read asked for later has it; -1 for none."""
+    """Return the first and the last read that lacks each element though a read asked for later has it; -1 for none.
+
+    Where no read lacks anything, both are empty.
+    """
     universe = Universe(adds.key, adds.element)
-    first, last = np.full((2, len(since_ns)), -1, np.int64)
     gaps, behind = _behind(universe, reads, since_ns)
     which = np.flatnonzero(behind)
+    first, last = np.full((2, len(since_ns) if len(which) else 0), -1, np.int64)
     if not len(which):
         return first, last
     latest = _latest_showing(universe, reads, len(since_ns))

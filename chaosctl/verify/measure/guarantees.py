@@ -81,10 +81,13 @@ def read_your_writes(history: History) -> Kept:
     """Compare each bot's reads of a key with its own acknowledged adds. Raises ValueError for values out of order."""
     reads, adds = reads_of(history), adds_of(history)
     session = _sessions(history, reads)
-    own = np.flatnonzero(adds.acked_ns >= 0)
-    of = adds.bot[own].astype(np.int64) * len(history.keys) + adds.key[own]
-    order = np.argsort(of, kind="stable")
+    own = np.flatnonzero(adds.acked_ns >= 0).astype(np.int32)
+    of = adds.bot[own].astype(np.int64)
+    of *= len(history.keys)
+    of += adds.key[own]
+    order = np.argsort(of, kind="stable").astype(np.int32)
     own, of = own[order], of[order]
+    del order  # it is as long as there are adds
     gaps = Universe(of, adds.element[own]).gaps(reads, session)
     missing = least_within(adds.acked_ns[own], gaps.low, gaps.high) < reads.asked_ns[gaps.of]
     troubled = np.unique(session[gaps.of[missing]])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chaosctl.recording.columns import release_unused
 from chaosctl.recording.model import History, Int32, Int64, Mark
 from chaosctl.verify.measure.once import once
 from chaosctl.verify.measure.sets import RANGES, growing, places_among
@@ -100,6 +101,7 @@ def reads_of(history: History) -> Reads:
     irregular = irregular_among(first, starts, ends)
     if irregular.any():
         first, starts, ends = _regular(first, starts, ends, irregular)
+    release_unused()
     return Reads(
         line=answered,
         id=history.id[answered],
@@ -175,11 +177,19 @@ def _combined(one: tuple[Codes, Int64], other: tuple[Codes, Int64]) -> tuple[Int
     least, most = min(int(part.min()) for part in elements), max(int(part.max()) for part in elements)
     groups = 1 + max(int(pair[0].max(initial=0)) for pair in (one, other))
     if (most - least + 1) * groups < _ROOM:
-        first, second = (_wide(pair[0]) * (most - least + 1) + (pair[1] - least) for pair in (one, other))
-        return first, second
+        return _joined(one, least, most - least + 1), _joined(other, least, most - least + 1)
     known = np.unique(np.concatenate(elements))
-    first, second = (_wide(pair[0]) * len(known) + np.searchsorted(known, pair[1]) for pair in (one, other))
-    return first, second
+    ranked = [(group, np.searchsorted(known, element).astype(np.int64)) for group, element in (one, other)]
+    return _joined(ranked[0], 0, len(known)), _joined(ranked[1], 0, len(known))
+
+
+def _joined(pair: tuple[Codes, Int64], least: int, room: int) -> Int64:
+    """Return group * room + element - least, in place since columns are long."""
+    joined = pair[0].astype(np.int64)
+    joined *= room
+    joined += pair[1]
+    joined -= least
+    return joined
 
 
 def _wide(codes: Codes) -> Int64:

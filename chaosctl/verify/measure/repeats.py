@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 
+from chaosctl.recording.columns import release_unused
 from chaosctl.recording.model import History, Int32, Int64, Mark
 from chaosctl.verify.measure.reads import irregular_among, parse_ranges
 from chaosctl.verify.measure.sets import lines_of
@@ -49,6 +50,7 @@ def repeats(history: History) -> Repeats:
         id, at_ns = int(history.id[line]), int(history.at_ns[line])
         found += [Repeat(history.keys[key], element, id, at_ns) for element in fresh.first(_KEPT - len(found))]
     keys = np.repeat(history.key[lines], np.diff(first))
+    release_unused()
     return Repeats(sum(map(len, twice.values())), _different(keys, starts, ends), tuple(found))
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chaosctl.recording.columns import release_unused
 from chaosctl.recording.model import History, Int64, Mark
 from chaosctl.verify.measure.once import once
 
@@ -169,24 +170,34 @@ def adds_of(history: History) -> Adds:
     """Return every attempt to add to a set that only grows, sorted by key and element.
 
     An acknowledgement whose invoke is not in the recording stands for its own attempt, if it names its element."""
+    lines, acked_ns = _attempts(history)
+    element = _elements(history, lines)
+    order = np.lexsort((element, history.key[lines]))
+    element, acked_ns, lines = element[order], acked_ns[order], lines[order]
+    del order  # it is as long as each of the columns
+    release_unused()
+    return Adds(history.key[lines], element, history.id[lines], history.bot[lines], history.at_ns[lines], acked_ns)
+
+
+def _attempts(history: History) -> tuple[Int64, Int64]:
+    """Return the lines that stand for attempts to add, and when each was acknowledged; -1 where it was not."""
     asked, acked = growing(history, "add", Mark.INVOKE), growing(history, "add", Mark.OK)
     place = places_among(history.id[acked], history.id[asked])
     acked_ns = np.full(len(asked), -1, np.int64)
     acked_ns[place[place >= 0]] = history.at_ns[acked[place >= 0]]
     orphans = acked[place < 0]
+    if not len(orphans):
+        return asked, acked_ns
     orphans = orphans[history.value.take(pa.array(orphans)).is_valid().to_numpy(zero_copy_only=False)]
-    lines = np.concatenate([asked, orphans])
-    asked_ns = np.concatenate([history.at_ns[asked], history.at_ns[orphans]])
-    acked_ns = np.concatenate([acked_ns, history.at_ns[orphans]])
+    return np.concatenate([asked, orphans]), np.concatenate([acked_ns, history.at_ns[orphans]])
+
+
+def _elements(history: History, lines: Int64) -> Int64:
     try:
         element = pc.cast(history.value.take(pa.array(lines)), pa.int64()).to_numpy(zero_copy_only=False)
-        element = element.astype(np.int64, casting="safe")
+        return element.astype(np.int64, casting="safe", copy=False)  # type: ignore[no-any-return]
     except (pa.ArrowInvalid, TypeError):
         raise ValueError("an add in history.jsonl has a value that is not a decimal integer") from None
-    order = np.lexsort((element, history.key[lines]))
-    lines = lines[order]
-    columns = (history.key[lines], element[order], history.id[lines], history.bot[lines])
-    return Adds(*columns, asked_ns[order], acked_ns[order])
 
 
 def _last_reads(history: History) -> dict[int, _Read]:

@@ -11,8 +11,9 @@ All reads are looked at together, in columns; only those that may lack something
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -66,19 +67,47 @@ class _Sessions:
 
     @classmethod
     def of_adds(cls, adds: Adds, keys: int) -> _Sessions:
-        of = adds.bot.astype(np.int64) * keys + adds.key
-        rows = np.lexsort((adds.asked_ns, of)).astype(np.int64)
+        of = adds.bot.astype(np.int64)
+        of *= keys
+        of += adds.key
+        rows: Int64 = np.lexsort((adds.asked_ns, of)).astype(np.int64, copy=False)
         return cls(adds, keys, rows, of[rows])
 
     def next_asked(self, session: Int64, after_ns: Int64) -> Int64:
         """Return when each session asked for its next add after a time; NEVER if it did not."""
-        if not len(self.rows):
-            return np.full(len(session), NEVER, np.int64)
-        asked = Universe(self.of, self.adds.asked_ns[self.rows])
-        place = asked.places(session, after_ns, "right")
-        at = np.minimum(place, len(self.rows) - 1)
-        there = (place < len(self.rows)) & (self.of[at] == session)
-        return np.where(there, asked.element[at], NEVER)
+        found = np.full(len(session), NEVER, np.int64)
+        order = np.argsort(session, kind="stable")
+        names, bounds = _stretches(session[order])
+        mine = np.searchsorted(self.of, names), np.searchsorted(self.of, names, side="right")
+        for (low, high), first, last in zip(pairwise(bounds), *(one.tolist() for one in mine), strict=True):
+            asked_ns = np.append(self.adds.asked_ns[self.rows[first:last]], NEVER)
+            rows = order[low:high]
+            found[rows] = asked_ns[np.searchsorted(asked_ns[:-1], after_ns[rows], side="right")]
+        return found
+
+    def next_after(self, value: Int64) -> Int64:
+        """Return for each add when its session asked for the next one after its `value`; NEVER if it did not."""
+        found = np.full(len(value), NEVER, np.int64)
+        for low, high in pairwise(_stretches(self.of)[1]):
+            mine = self.rows[low:high]
+            asked_ns = np.append(self.adds.asked_ns[mine], NEVER)
+            found[mine] = asked_ns[np.searchsorted(asked_ns[:-1], value[mine], side="right")]
+        return found
+
+    def asked_after(self, since_ns: Mapping[int, int]) -> npt.NDArray[np.bool_]:
+        """Mark the adds that were asked for after a time that is given for their session."""
+        marked = np.zeros(len(self.rows), np.bool_)
+        names, bounds = _stretches(self.of)
+        for name, (low, high) in zip(names.tolist(), pairwise(bounds), strict=True):
+            mine = self.rows[low:high]
+            marked[mine] = self.adds.asked_ns[mine] > since_ns.get(name, NEVER)
+        return marked
+
+    def first_of(self, value: Int64) -> dict[int, int]:
+        """Return the least value of each session."""
+        names, bounds = _stretches(self.of)
+        parts = zip(names.tolist(), pairwise(bounds), strict=True)
+        return {name: int(value[self.rows[low:high]].min()) for name, (low, high) in parts}
 
     def writers(self, key: int) -> Iterator[Int64]:
         """Give the rows of each session that added to this key, by when they were asked for."""
@@ -86,6 +115,12 @@ class _Sessions:
         of = self.adds.bot[mine]
         for bot in np.unique(of).tolist():
             yield mine[of == bot]
+
+
+def _stretches(sorted_codes: Int64) -> tuple[Int64, list[int]]:
+    """Return the codes, each once, and where each of them begins, and the end."""
+    begins = np.flatnonzero(np.diff(sorted_codes, prepend=-1) != 0)
+    return sorted_codes[begins], [*begins.tolist(), len(sorted_codes)]
 
 
 # For a session's adds (rows) and the rows of its key: when the session knew each of these; NEVER for what it did not.
@@ -96,17 +131,15 @@ def monotonic_writes(history: History) -> Followed:
     """Look for reads that have a session's later add, and not its earlier one. Raises ValueError for odd values."""
     reads, adds = reads_of(history), adds_of(history)
     sessions = _Sessions.of_adds(adds, len(history.keys))
-    of = _codes(history, adds)
     acked_ns = np.where(adds.acked_ns >= 0, adds.acked_ns, NEVER)
-    exposed_ns = np.where(adds.acked_ns >= 0, sessions.next_asked(of, acked_ns), NEVER)
+    exposed_ns = sessions.next_after(acked_ns)
 
     def known(mine: Int64, span: slice) -> Int64:
         known_ns = np.full(span.stop - span.start, NEVER, np.int64)
         known_ns[mine - span.start] = acked_ns[mine]
         return known_ns
 
-    follows = adds.asked_ns > _least_of(of, acked_ns, of)
-    return _judge(history, reads, sessions, exposed_ns, follows, known)
+    return _judge(history, reads, sessions, exposed_ns, sessions.asked_after(sessions.first_of(acked_ns)), known)
 
 
 def writes_follow_reads(history: History) -> Followed:
@@ -114,7 +147,7 @@ def writes_follow_reads(history: History) -> Followed:
     reads, adds = reads_of(history), adds_of(history)
     sessions = _Sessions.of_adds(adds, len(history.keys))
     low, high = Universe(adds.key, adds.element).covered(reads, reads.key)
-    reader = _codes(history, reads)
+    reader = reads.bot.astype(np.int64) * len(history.keys) + reads.key
     next_ns = sessions.next_asked(reader, reads.answered_ns)
     of_range = np.repeat(np.arange(len(reads)), reads.lengths())
     exposed_ns = lowered_to(len(adds.id), low, high, next_ns[of_range])
@@ -124,25 +157,17 @@ def writes_follow_reads(history: History) -> Followed:
         places = (low[own] - span.start, high[own] - span.start)
         return lowered_to(span.stop - span.start, *places, reads.answered_ns[of_range[own]])
 
-    filled = reads.lengths() > 0
-    follows = adds.asked_ns > _least_of(reader[filled], reads.answered_ns[filled], _codes(history, adds))
+    follows = sessions.asked_after(_first_filled(reads, reader))
     return _judge(history, reads, sessions, exposed_ns, follows, known)
 
 
-def _codes(history: History, columns: Adds | Reads) -> Int64:
-    """Return the session of each row: a code of the bot and the key."""
-    return columns.bot.astype(np.int64) * len(history.keys) + columns.key
-
-
-def _least_of(of: Int64, value: Int64, wanted: Int64) -> Int64:
-    """Return for each of `wanted` the least value that stands beside its equal in `of`; NEVER where there is none."""
-    if not len(of):
-        return np.full(len(wanted), NEVER, np.int64)
-    order = np.argsort(of, kind="stable")
-    begins = np.flatnonzero(np.diff(of[order], prepend=-1) != 0)
-    names, least = of[order][begins], np.minimum.reduceat(value[order], begins)
-    place = np.minimum(np.searchsorted(names, wanted), len(names) - 1)
-    return np.where(names[place] == wanted, least[place], NEVER)
+def _first_filled(reads: Reads, reader: Int64) -> dict[int, int]:
+    """Return when each session was first answered with something in it."""
+    filled = np.flatnonzero(reads.lengths() > 0)
+    filled = filled[np.argsort(reader[filled], kind="stable")]
+    names, bounds = _stretches(reader[filled])
+    parts = zip(names.tolist(), pairwise(bounds), strict=True)
+    return {name: int(reads.answered_ns[filled[low:high]].min()) for name, (low, high) in parts}
 
 
 def _judge(
@@ -187,7 +212,8 @@ def _judge(
 def _having(universe: Universe, reads: Reads, wanted: npt.NDArray[np.bool_]) -> int:
     """Return how many reads have any of the marked elements."""
     low, high = universe.covered(reads, reads.key)
-    upto = np.concatenate([[0], np.cumsum(wanted)])
+    upto = np.zeros(len(wanted) + 1, np.int32)
+    np.cumsum(wanted, out=upto[1:])
     of_range = np.repeat(np.arange(len(reads)), reads.lengths())
     return int((np.bincount(of_range, upto[high] - upto[low], minlength=1) > 0).sum())
 
