@@ -176,10 +176,10 @@ def test_it_finds_what_looking_at_all_pairs_finds(
 @pytest.mark.parametrize("received", [[5, 6], [6, 5]], ids=["the first attempt", "the second attempt"])
 def test_what_was_sent_again_is_one_element_that_anybody_may_have_got(tmp_path: Path, received: list[int]) -> None:
     def write(writer: HistoryWriter) -> None:
-        lines = [(1, 5, 10, INFO), (2, 6, 20, OK), (3, 5, 30, OK), (4, 7, 25, OK)]
-        for id, element, at, mark in lines:
-            writer.write(at * MS, Mark.INVOKE, id, "s", "send", "k", str(element))
-            writer.write((at + 1) * MS, mark, id, "s", "send", "k", str(element))
+        lines = [(1, "s", 5, 10, INFO), (2, "s", 6, 20, OK), (3, "s", 5, 30, OK), (4, "t", 7, 25, OK)]
+        for id, bot, element, at, mark in lines:
+            writer.write(at * MS, Mark.INVOKE, id, bot, "send", "k", str(element))
+            writer.write((at + 1) * MS, mark, id, bot, "send", "k", str(element))
         for n, element in enumerate(received):
             writer.write((500 + n) * MS, OK, 10 + n, "r", "receive", "k", str(element))
 

@@ -71,7 +71,8 @@ class Streams:
 
 @dataclass(frozen=True)
 class _Sends:
-    """Attempts to send, sorted by key, element and when they were asked for. `acked_ns` is NEVER where it was not acknowledged."""
+    """Attempts to send, sorted by key, element and when they were asked for. `acked_ns` is NEVER where one was not
+    acknowledged."""
 
     key: Int32
     element: Int64
