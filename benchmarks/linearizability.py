@@ -5,24 +5,33 @@
 A simulated register with delays before and after the moment of effect makes histories that are linearizable by
 construction; now and then an outcome stays unknown. Every second one is then spoilt: a `get` answers with a value that
 was overwritten before it was asked for, and written once only. What the search says must agree with that.
+
+A register with a million operations is `unknown` at once: how long that takes, and how much memory, is printed too.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import resource
 import statistics
 import sys
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
-from chaosctl.verify.measure.objects import judge_operations
+from chaosctl.recording.columns import read_history
+from chaosctl.recording.model import Mark
+from chaosctl.recording.writer import HistoryWriter
+from chaosctl.verify.measure.objects import judge_object, judge_operations, objects
 from chaosctl.verify.measure.search import Answer, Budget, Op, Value
 
 MOST_S = 1.0
 BUDGET_S = 5.0
 UNKNOWN_SHARE = 0.01
 VALUES = 5
+LONG = 1_000_000
 
 
 def simulate(rng: random.Random, clients: int, count: int) -> list[Op]:
@@ -66,6 +75,26 @@ def _before(op: Op) -> tuple[int, int | None]:
     return op.asked_ns, op.done_ns
 
 
+def one_long_register(count: int) -> str:
+    """Judge a register with so many operations, read from a file, and say how long that took and what it needed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "history.jsonl"
+        writer = HistoryWriter(path)
+        for n in range(count):
+            f = "get" if n % 2 else "write"
+            writer.write(10 * n, Mark.INVOKE, n, "c0", f, "k", None if n % 2 else str(n))
+            writer.write(10 * n + 5, Mark.OK, n, "c0", f, "k", str(n - n % 2))
+        writer.close()
+        began_s, used_mb = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+        history = read_history(path, print)
+        (register,) = objects(history)
+        until_ns = time.monotonic_ns() + int(BUDGET_S * 1e9)
+        judged = judge_object(history, register, Budget(500_000, until_ns, time.monotonic_ns))
+        took_s = time.monotonic() - began_s
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+    return f"{count} on one register: {judged.answer.value} after {took_s:.2f} s, {used_mb:.0f} to {peak_mb:.0f} MB"
+
+
 def main() -> int:
     """Decide them all; return 1 if one is wrong, undecided, or the median is too slow."""
     parser = argparse.ArgumentParser()
@@ -86,6 +115,7 @@ def main() -> int:
         wrong += judged.answer is (Answer.YES if n % 2 else Answer.NO)
     median_s = statistics.median(took_s)
     print(f"{given.histories} histories: median {median_s:.3f} s, slowest {max(took_s):.3f} s (at most {MOST_S} s)")
+    print(one_long_register(LONG))
     print(f"states: median {statistics.median(states):.0f}, most {max(states)}; {wrong} wrong, {undecided} undecided")
     return 0 if median_s <= MOST_S and not wrong and not undecided else 1
 
