@@ -91,6 +91,17 @@ def test_what_is_no_later_add_of_the_writer_makes_no_hole(tmp_path: Path, case: 
     assert found["lost"].measured.value == 1
 
 
+def test_what_is_tried_again_may_be_there_by_its_first_attempt(tmp_path: Path) -> None:
+    def write(story: Story, first: Mark = Mark.INFO) -> None:
+        story.add(F - 500 * MS, 5, mark=first)
+        story.add(F - 300 * MS, 6)
+        story.add(F - 100 * MS, 5)
+        story.read(F + S, "5")
+
+    assert check(tmp_path / "a", write)["order"].status is Status.PASS
+    assert check(tmp_path / "b", lambda story: write(story, Mark.FAIL))["order"].status is Status.FAIL
+
+
 def test_each_fault_takes_what_was_acknowledged_since_the_one_before(tmp_path: Path) -> None:
     second = TrueFault(id="f2-kill", inject=F + 5 * S)
 

@@ -104,6 +104,19 @@ def test_without_an_answer_that_is_read_it_is_inconclusive(tmp_path: Path, ops: 
     assert check(tmp_path, writes_follow_reads, ops).status is Status.INCONCLUSIVE
 
 
+AGAIN: list[Op] = [("a", "add", "5", 1, 2, INFO), ("a", "add", "6", 3, 4, OK), ("a", "add", "5", 7, 8, OK)]
+
+
+def test_what_is_tried_again_counts_as_written_when_it_was_first_tried(tmp_path: Path) -> None:
+    early: Op = ("b", "read", "5", 9, 10, OK)  # it may be the first attempt that shows, before 6
+    assert check(tmp_path / "a", monotonic_writes, [*AGAIN, early]).status is Status.INCONCLUSIVE
+    refused: Op = ("a", "add", "5", 1, 2, FAIL)  # that attempt had no effect
+    assert check(tmp_path / "c", monotonic_writes, [refused, *AGAIN[1:], early]).status is Status.FAIL
+    ops: list[Op] = [AGAIN[0], ("c", "add", "6", 3, 4, OK), ("a", "read", "6", 5, 6, OK), AGAIN[2], early]
+    assert check(tmp_path / "d", writes_follow_reads, ops).status is Status.INCONCLUSIVE
+    assert check(tmp_path / "e", writes_follow_reads, ops[1:]).status is Status.FAIL
+
+
 @pytest.mark.parametrize("objective", [monotonic_writes, writes_follow_reads])
 def test_a_clock_that_went_back_lets_nothing_pass(tmp_path: Path, objective: Any) -> None:
     ops: list[Op] = [*ANSWER, ("a", "add", "3", 7, 8, OK), ("c", "read", "1-3", 9, 10, OK)]

@@ -3,8 +3,8 @@ each writer did, and when readers saw it.
 
 What is gone belongs to the first fault that struck after it was last known to be there; where readers had it still
 after that fault, to the last fault before it was missing. Holes are looked for in the very read that first lacks an
-element: it has another one of the same writer that was begun after the missing one had been acknowledged, and was
-itself acknowledged before the fault.
+element: it has another one of the same writer that was first begun after the missing one had been acknowledged, and
+was itself acknowledged before the fault.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from chaosctl.recording.model import History, Int32, Int64, Mark
 from chaosctl.verify.measure.gone import Histories, gone_of
-from chaosctl.verify.measure.sets import lines_of
+from chaosctl.verify.measure.sets import first_asked, lines_of
 from chaosctl.verify.measure.spans import Spans
 
 
@@ -100,7 +100,7 @@ def depths(history: History, calls_ns: Sequence[int], shown: int) -> Depths:
     tried = tried[np.argsort(history.at_ns[tried], kind="stable")]
     last_asked_ns = np.full(len(history.keys), -1, np.int64)
     last_asked_ns[sets.reads.key] = sets.reads.asked_ns  # they are in the order of asking
-    kept = _kept_later(sets, calls, fault)
+    kept = _kept_later(sets, first_asked(history, sets.adds), calls, fault)
     taken = _Taken(calls, fault, kept, last_asked_ns, history.at_ns[tried], history.key[tried])
     return Depths(tuple(_depth(history, sets, taken, i, shown) for i in range(len(calls))), sets)
 
@@ -119,7 +119,7 @@ def _faults(sets: Histories, calls: Int64) -> Int64:
     return np.where(struck, took, -1)
 
 
-def _kept_later(sets: Histories, calls: Int64, fault: Int64) -> Int64:
+def _kept_later(sets: Histories, begun_ns: Int64, calls: Int64, fault: Int64) -> Int64:
     """Return for each gone element a later add (row) of its writer that the same read still has; -1 for none."""
     gone, adds = sets.gone, sets.adds
     kept = np.full(len(gone), -1, np.int64)
@@ -130,24 +130,24 @@ def _kept_later(sets: Histories, calls: Int64, fault: Int64) -> Int64:
     latest = np.full(int(adds.bot.max(initial=-1)) + 1, -1, np.int64)
     for part in np.split(taken[order], turns) if len(taken) else []:
         rows = _there_before(sets, int(gone.read[part[0]]), int(calls[fault[part[0]]]))
+        rows = rows[np.argsort(begun_ns[rows], kind="stable")]
         latest[adds.bot[rows]] = rows  # the last one begun of each writer stays
         later = latest[adds.bot[gone.row[part]]]
-        kept[part] = np.where(adds.acked_ns[gone.row[part]] < adds.asked_ns[later], later, -1)
+        kept[part] = np.where(adds.acked_ns[gone.row[part]] < begun_ns[later], later, -1)
         kept[part[later < 0]] = -1
         latest[adds.bot[rows]] = -1
     return kept
 
 
 def _there_before(sets: Histories, n: int, called_ns: int) -> Int64:
-    """Return the adds that had been acknowledged before the call and are in read n, in the order of their beginnings.
+    """Return the adds that had been acknowledged before the call and are in read n.
 
     An acknowledgement without its invoke does not say when it was begun, and is left out.
     """
     adds, reads = sets.adds, sets.reads
     rows = np.arange(*np.searchsorted(adds.key, (reads.key[n], reads.key[n] + 1)))
     rows = rows[(adds.acked_ns[rows] < called_ns) & (adds.asked_ns[rows] < adds.acked_ns[rows])]
-    rows = rows[_has(reads.content(n), adds.element[rows])]
-    return rows[np.argsort(adds.asked_ns[rows], kind="stable")]
+    return rows[_has(reads.content(n), adds.element[rows])]
 
 
 def _has(content: Spans, elements: Int64) -> npt.NDArray[np.bool_]:

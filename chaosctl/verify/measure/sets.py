@@ -17,6 +17,7 @@ from chaosctl.verify.measure.once import once
 _KEPT = 100  # lost and extra elements that are kept by name; all are counted
 RANGES = re.compile(r"\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*")
 Bools = npt.NDArray[np.bool_]
+_NEVER_NS = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,22 @@ def adds_of(history: History) -> Adds:
     del order  # it is as long as each of the columns
     release_unused()
     return Adds(history.key[lines], element, history.id[lines], history.bot[lines], history.at_ns[lines], acked_ns)
+
+
+def first_asked(history: History, adds: Adds) -> Int64:
+    """Return for each add when its element was first asked for, whichever attempt took effect: what was tried again is
+    there since the first attempt, for all that anybody knows. Attempts that failed had no effect.
+
+    This is the column of the adds itself where nothing was tried twice.
+    """
+    again = (adds.key[1:] == adds.key[:-1]) & (adds.element[1:] == adds.element[:-1])
+    if not again.any():
+        return adds.asked_ns
+    failed = np.isin(adds.id, history.id[growing(history, "add", Mark.FAIL)])
+    begins = np.flatnonzero(np.concatenate([[True], ~again]))
+    least_ns = np.minimum.reduceat(np.where(failed, _NEVER_NS, adds.asked_ns), begins)
+    least_ns = np.repeat(least_ns, np.diff(begins, append=len(adds.id)))
+    return np.where(least_ns < _NEVER_NS, least_ns, adds.asked_ns)
 
 
 def _attempts(history: History) -> tuple[Int64, Int64]:

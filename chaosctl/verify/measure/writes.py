@@ -4,7 +4,7 @@ Terry et al., "Session Guarantees for Weakly Consistent Replicated Data" (1994),
 session. Whoever finds an element that a session added must find what the session had added before (monotonic writes:
 acknowledged before it asked for the later add), and what it had read before (writes follow reads: in the answer to a
 read, before it asked for the add). An add of unknown outcome that is found has happened; one that is not found says
-nothing.
+nothing. An element that was tried again counts as written when it was first tried.
 
 All reads are looked at together, in columns; only those that may lack something are gone through one by one.
 """
@@ -12,7 +12,7 @@ All reads are looked at together, in columns; only those that may lack something
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +21,7 @@ import numpy.typing as npt
 from chaosctl.recording.model import History, Int64
 from chaosctl.verify.measure.extent import NEVER, least_within, lowered_to
 from chaosctl.verify.measure.reads import Gaps, Reads, Universe, reads_of
-from chaosctl.verify.measure.sets import Adds, adds_of
+from chaosctl.verify.measure.sets import Adds, adds_of, first_asked
 
 _KEPT = 100  # violations that are kept by name; all are counted
 
@@ -129,7 +129,7 @@ _Knowledge = Callable[[Int64, slice], Int64]
 
 def monotonic_writes(history: History) -> Followed:
     """Look for reads that have a session's later add, and not its earlier one. Raises ValueError for odd values."""
-    reads, adds = reads_of(history), adds_of(history)
+    reads, adds = reads_of(history), _written(history)
     sessions = _Sessions.of_adds(adds, len(history.keys))
     acked_ns = np.where(adds.acked_ns >= 0, adds.acked_ns, NEVER)
     exposed_ns = sessions.next_after(acked_ns)
@@ -144,7 +144,7 @@ def monotonic_writes(history: History) -> Followed:
 
 def writes_follow_reads(history: History) -> Followed:
     """Look for reads that have a session's add, and not what it had read before. Raises ValueError for odd values."""
-    reads, adds = reads_of(history), adds_of(history)
+    reads, adds = reads_of(history), _written(history)
     sessions = _Sessions.of_adds(adds, len(history.keys))
     low, high = Universe(adds.key, adds.element).covered(reads, reads.key)
     reader = reads.bot.astype(np.int64) * len(history.keys) + reads.key
@@ -159,6 +159,12 @@ def writes_follow_reads(history: History) -> Followed:
 
     follows = sessions.asked_after(_first_filled(reads, reader))
     return _judge(history, reads, sessions, exposed_ns, follows, known)
+
+
+def _written(history: History) -> Adds:
+    """Return the adds; what was tried again counts as written when it was first tried."""
+    adds = adds_of(history)
+    return replace(adds, asked_ns=first_asked(history, adds))
 
 
 def _first_filled(reads: Reads, reader: Int64) -> dict[int, int]:
