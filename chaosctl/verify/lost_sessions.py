@@ -1,7 +1,8 @@
 """The `lost_sessions` objective: whose connection was cut finds the session again that it had before.
 
-The bots journal it: a session is open, is cut, and then resumed or lost. One that was cut and whose bot never came
-back to learn what became of it is *unseen*: inconclusive.
+The bots journal it: a session is open, is cut, and then resumed or lost. Of one that was cut and whose bot
+never said afterwards that it is resumed or lost (it did not come back, or closed it, or opened one of the same name),
+nobody knows what became: inconclusive.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _why(fates: SessionFates) -> str:
     cuts = f"cut {fates.cuts} times" if fates.cuts else "never cut"
     why = f"{fates.sessions} sessions were {cuts}: {fates.resumed} times resumed, {len(fates.lost)} times lost"
     if fates.dangling:
-        why += f"; {fates.dangling} were cut and their bots never came back, so nobody knows"
+        why += f"; {fates.dangling} were cut and no bot said if it found them again, so nobody knows"
     return why
 
 

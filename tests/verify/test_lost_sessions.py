@@ -39,6 +39,10 @@ def check(folder: Path, *lives: str, at_most: int = 0) -> Finding:
         (("open cut cut cut resumed", "open"), Status.PASS, 0),
         (("open cut resumed cut", "open cut resumed"), Status.INCONCLUSIVE, 0),
         (("open cut lost", "open cut"), Status.FAIL, 1),
+        (("open cut closed resumed", "open"), Status.PASS, 0),
+        (("open cut open closed", "open cut resumed"), Status.INCONCLUSIVE, 0),
+        (("open cut closed", "open"), Status.INCONCLUSIVE, 0),
+        (("open cut open cut lost", "open"), Status.FAIL, 1),
         ((), Status.INCONCLUSIVE, None),
     ],
 )

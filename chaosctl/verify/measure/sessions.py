@@ -61,7 +61,8 @@ class LostSession:
 
 @dataclass(frozen=True)
 class SessionFates:
-    """All sessions of a run: how often they were cut and resumed, which were lost, how many were cut for good."""
+    """All sessions of a run: how often they were cut and resumed, which were lost, and of how many that were cut no bot
+    ever said whether it had found them again."""
 
     sessions: int
     cuts: int
@@ -71,7 +72,11 @@ class SessionFates:
 
 
 def session_fates(history: History) -> SessionFates:
-    """Follow every session to the end of the history. A session that was lost may be lost again: it began afresh."""
+    """Follow every session to the end of the history. A session that was lost may be lost again: it began afresh.
+
+    One that was cut stays so until a bot says that it is resumed or lost: closing a connection, or opening a session by
+    the same name, says nothing of what became of it.
+    """
     lines = np.flatnonzero(history.f == history.fs.index("session")) if "session" in history.fs else np.empty(0, int)
     lines = lines[np.argsort(history.at_ns[lines], kind="stable")]
     values = history.value.take(pa.array(lines)).to_pylist()
@@ -84,7 +89,7 @@ def session_fates(history: History) -> SessionFates:
             cuts += 1
             cut_ns.setdefault(key, at_ns)
             continue
-        since_ns = cut_ns.pop(key, None)
+        since_ns = cut_ns.pop(key, None) if value in ("resumed", "lost") else None
         if value == "lost":
             lost.append(LostSession(history.keys[key], int(history.id[line]), since_ns, at_ns))
         elif value == "resumed":
