@@ -18,7 +18,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from chaosctl.recording.model import History, Int64
+from chaosctl.recording.columns import release_unused
+from chaosctl.recording.model import History, Int32, Int64
 from chaosctl.verify.measure.extent import NEVER, least_within, lowered_to
 from chaosctl.verify.measure.reads import Gaps, Reads, Universe, reads_of
 from chaosctl.verify.measure.sets import Adds, adds_of, first_asked
@@ -62,7 +63,7 @@ class _Sessions:
 
     adds: Adds
     keys: int
-    rows: Int64
+    rows: Int32
     of: Int64
 
     @classmethod
@@ -70,7 +71,8 @@ class _Sessions:
         of = adds.bot.astype(np.int64)
         of *= keys
         of += adds.key
-        rows: Int64 = np.lexsort((adds.asked_ns, of)).astype(np.int64, copy=False)
+        rows = np.lexsort((adds.asked_ns, of)).astype(np.int32)
+        release_unused()
         return cls(adds, keys, rows, of[rows])
 
     def next_asked(self, session: Int64, after_ns: Int64) -> Int64:
@@ -109,7 +111,7 @@ class _Sessions:
         parts = zip(names.tolist(), pairwise(bounds), strict=True)
         return {name: int(value[self.rows[low:high]].min()) for name, (low, high) in parts}
 
-    def writers(self, key: int) -> Iterator[Int64]:
+    def writers(self, key: int) -> Iterator[Int32]:
         """Give the rows of each session that added to this key, by when they were asked for."""
         mine = self.rows[self.of % self.keys == key]
         of = self.adds.bot[mine]
@@ -124,7 +126,7 @@ def _stretches(sorted_codes: Int64) -> tuple[Int64, list[int]]:
 
 
 # For a session's adds (rows) and the rows of its key: when the session knew each of these; NEVER for what it did not.
-_Knowledge = Callable[[Int64, slice], Int64]
+_Knowledge = Callable[[Int32, slice], Int64]
 
 
 def monotonic_writes(history: History) -> Followed:
@@ -134,7 +136,7 @@ def monotonic_writes(history: History) -> Followed:
     acked_ns = np.where(adds.acked_ns >= 0, adds.acked_ns, NEVER)
     exposed_ns = sessions.next_after(acked_ns)
 
-    def known(mine: Int64, span: slice) -> Int64:
+    def known(mine: Int32, span: slice) -> Int64:
         known_ns = np.full(span.stop - span.start, NEVER, np.int64)
         known_ns[mine - span.start] = acked_ns[mine]
         return known_ns
@@ -152,7 +154,7 @@ def writes_follow_reads(history: History) -> Followed:
     of_range = np.repeat(np.arange(len(reads)), reads.lengths())
     exposed_ns = lowered_to(len(adds.id), low, high, next_ns[of_range])
 
-    def known(mine: Int64, span: slice) -> Int64:
+    def known(mine: Int32, span: slice) -> Int64:
         own = reader[of_range] == int(adds.bot[mine[0]]) * len(history.keys) + int(adds.key[mine[0]])
         places = (low[own] - span.start, high[own] - span.start)
         return lowered_to(span.stop - span.start, *places, reads.answered_ns[of_range[own]])
@@ -234,7 +236,7 @@ def _lacking(gaps: Gaps, reads: Reads, exposed_ns: Int64, key: int) -> list[tupl
     return [(n, np.concatenate(places)) for n, places in missing.items()]
 
 
-def _latest_in(reads: Reads, n: int, adds: Adds, mine: Int64) -> int | None:
+def _latest_in(reads: Reads, n: int, adds: Adds, mine: Int32) -> int | None:
     """Return the last of a session's adds that read n has; None if it has none."""
     mine = mine[: int(np.searchsorted(adds.asked_ns[mine], reads.answered_ns[n], side="left"))]
     there = reads.content(n).has(adds.element[mine])
