@@ -12,7 +12,8 @@ Each `deploy` is judged with what rolls it back: the end of its `for:`, or the n
   answers them decide; where none does, it is what follows from which version was ready at that time, and while both
   were it could be either: inconclusive where that matters.
 - unreadable: how often the good version ended of itself after the rollback, and replicas of it that never were ready,
-  and what was acknowledged while the bad version was ready and is missing from the last read of its set.
+  and what was acknowledged while the bad version was ready and is missing from the last read of its set. Only reads
+  that were asked for when the bad version was gone count: what it can read itself says nothing about the good one.
 
 The ± of a share is the 95 % Wilson score interval's half-width.
 """
@@ -78,7 +79,7 @@ class ReleaseChecker:
         params=ReleaseParams,
         summary="What a bad version does that is deployed and rolled back: for how long, to whom, and what it leaves.",
         example="release: { serves_again: 5s, failed: 1%, unreadable: 0 }",
-        needs=frozenset({"probe", "faults"}),
+        needs=frozenset({"probe", "deploy"}),
     )
 
     def check(self, recording: Recording, params: ReleaseParams) -> Checked:

@@ -42,8 +42,19 @@ BEFORE = [*life(100, 200, T + 10 * MS), *life(T + 20 * MS, T + 300 * MS, BACK + 
 CRASH = {"expected": False, "code": 1, "said": ["cannot read the log"]}
 
 
-def added(*, read: bool = True, lost: Sequence[int] = (), start: int = T + 500 * MS) -> Callable[[HistoryWriter], None]:
-    return lambda writer: adds_and_read(writer, elements=50, lost=lost, read=read, start=start)
+def added(
+    *, read: bool = True, lost: Sequence[int] = (), start: int = T + 500 * MS, read_at: int = BACK + S
+) -> Callable[[HistoryWriter], None]:
+    """Fifty elements, each acknowledged, and a read of what is not lost of them."""
+
+    def write(writer: HistoryWriter) -> None:
+        adds_and_read(writer, elements=50, read=False, start=start)
+        if read:
+            there = ",".join(str(element) for element in range(1, 51) if element not in lost)
+            writer.write(read_at, Mark.INVOKE, 1, "near-1", "read", "p1", None)
+            writer.write(read_at + MS, Mark.OK, 1, "near-1", "read", "p1", there)
+
+    return write
 
 
 def told(writer: HistoryWriter, bot: str, at: int, version: str, key: str = "world") -> None:
@@ -187,6 +198,9 @@ def test_what_was_acknowledged_under_the_bad_version_and_is_gone_is_counted_and_
 
 def test_what_nobody_read_back_is_not_known(tmp_path: Path) -> None:
     assert statuses(check(tmp_path / "unread", Ran(history=added(read=False))))["unreadable"] == "inconclusive"
+    # What the bad version can read says nothing about the good one.
+    by_the_bad = findings(check(tmp_path / "read by the bad one", Ran(history=added(read_at=BACK - S))))["unreadable"]
+    assert by_the_bad.status is Status.INCONCLUSIVE and "50 were never read back" in by_the_bad.why
     blind = findings(check(tmp_path / "blind", Ran(history=None)))["unreadable"]
     assert blind.status is Status.INCONCLUSIVE
     assert "nobody knows what else the bad one left" in blind.why

@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from chaosctl.experiment.places import parse_on
 from chaosctl.recording.facts import FaultFacts, Window, fault_facts, load_window, strikes
-from chaosctl.recording.model import History, Int64, Outcome
+from chaosctl.recording.model import History, Int64, Mark, Outcome
 from chaosctl.verify.contract import ReleaseRow
 from chaosctl.verify.estimate import inside
 from chaosctl.verify.measure.aftermath import Took
 from chaosctl.verify.measure.answered import Answered, Told, by_what_ran
 from chaosctl.verify.measure.lives import Life, common, length_ns, lives_of, union
 from chaosctl.verify.measure.probing import MISSING, Probes, scheduled, serviceable
-from chaosctl.verify.measure.sets import Adds, Lost, adds_of, read_back
+from chaosctl.verify.measure.sets import Adds, Lost, adds_of, lines_of, read_back
 
 if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
@@ -197,7 +197,8 @@ def _first_deploy_ns(recording: Recording, service: str) -> int:
 
 @dataclass(frozen=True)
 class _Written:
-    """What was added while the bad version was ready, and what became of it."""
+    """What was added while the bad version was ready, and what became of it, as reads show that were asked for when the
+    bad version was gone: what it can read itself says nothing about the good one."""
 
     lost: tuple[Lost, ...]
     lost_count: int
@@ -214,13 +215,16 @@ def _written(recording: Recording, lives: Sequence[Life], window: Window) -> _Wr
         kept |= (adds.acked_ns >= start_ns) & (adds.acked_ns < end_ns)
     if not kept.any():
         return _Written((), 0, 0, len(adds.id) > 0)
-    sets = read_back(_only(history, adds, adds.id[kept]))
+    gone_ns = max(life.end_ns for life in lives if life.version is not None and life.started_ns < window[1])
+    sets = read_back(_only(history, adds, adds.id[kept], gone_ns))
     return _Written(tuple(sets.lost), sets.lost_count, sets.unseen, len(adds.id) > 0)
 
 
-def _only(history: History, adds: Adds, ids: Int64) -> History:
-    """Return the history without the adds that are not `ids`."""
-    kept = ~np.isin(history.id, np.setdiff1d(adds.id, ids))
+def _only(history: History, adds: Adds, ids: Int64, read_from_ns: int) -> History:
+    """Return the history without the adds that are not `ids`, and without the reads asked for before a moment."""
+    asked = lines_of(history, "read", Mark.INVOKE)
+    early = history.id[asked[history.at_ns[asked] < read_from_ns]]
+    kept = ~np.isin(history.id, np.concatenate([np.setdiff1d(adds.id, ids), early]))
     columns = {name: getattr(history, name)[kept] for name in ("at_ns", "mark", "id", "f", "key", "bot")}
     return replace(history, **columns, value=history.value.filter(pa.array(kept)))
 
