@@ -189,8 +189,8 @@ def test_what_was_acknowledged_under_the_bad_version_and_is_gone_is_counted_and_
     assert "added 3 to p1 under the bad version" in found.evidence[0].text
 
     def before(writer: HistoryWriter) -> None:
-        adds_and_read(writer, elements=50, lost=[3, 4], start=T - 3 * S)
-        adds_and_read(writer, elements=50, key="p2", start=T + 500 * MS)
+        adds_and_read(writer, elements=50, lost=[3, 4], key="p2", start=T - 3 * S)
+        added()(writer)
 
     found = findings(check(tmp_path / "before", Ran(history=before)))["unreadable"]
     assert found.status is Status.PASS, "that was not the bad version's doing"
