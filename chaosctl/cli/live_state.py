@@ -12,7 +12,7 @@ from chaosctl.experiment.units import format_duration
 
 LAST_LINES = 200
 # What comes every second or says nothing to a person who watches.
-UNSAID = frozenset({"generator", "probe", "fault_requested", "observed", "sealed", "run_started"})
+UNSAID = frozenset({"generator", "probe", "fault_requested", "observed", "metrics", "sealed", "run_started"})
 
 
 @dataclass
@@ -175,7 +175,7 @@ def how_ended(fields: Mapping[str, Any]) -> str:
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
     """Return one event in words, for a person; an unknown one as its name and fields."""
-    words = _fault_words(event, fields) or _service_words(event, fields)
+    words = _fault_words(event, fields) or _service_words(event, fields) or _replay_words(event, fields)
     if words:
         return words
     match event:
@@ -222,6 +222,22 @@ def _service_words(event: str, fields: Mapping[str, Any]) -> str:
         case "service_exited":
             said = f" before it was ready: {fields['said'][-1]}" if fields.get("said") else ""
             return f"{replica_name(fields)} {how_ended(fields)}{said}"
+    return ""
+
+
+def _replay_words(event: str, fields: Mapping[str, Any]) -> str:
+    match event:
+        case "replay_finished":
+            killed = fields.get("until_tick") is not None
+            ended = f", killed at tick {fields['until_tick']}" if killed else f", exited with {fields.get('code')}"
+            ended = ended if killed or fields.get("code") != 0 else ""
+            return f"{fields.get('run')}: {fields.get('ticks')} ticks replayed{ended}"
+        case "replay_canary":
+            return f"{fields.get('factor')} {'reached' if fields.get('reached') else 'NOT seen to reach'} the replay"
+        case "tampered":
+            noticed = fields.get("noticed")
+            said = "nobody knows" if noticed is None else "noticed" if noticed else "not noticed"
+            return f"replay with a changed log, {fields.get('text')}: {said}"
     return ""
 
 

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
 
 
 class Params(BaseModel):
     """Base of every fault's and objective's parameters: frozen, unknown keys are errors, YAML names are aliases."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # Pydantic would take `lost_acks: true` for `lost_acks: 1`, which allows what it seems to forbid.
+        field = cls.model_fields[info.field_name or ""]
+        counts = int in (field.annotation, *get_args(field.annotation))
+        if isinstance(value, bool) and counts and not any(isinstance(one, BeforeValidator) for one in field.metadata):
+            raise ValueError(f"'{str(value).lower()}' is not a whole number; write 0, or how many")
+        return value
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class FaultKind:
 class ObjectiveKind:
     """One kind of objective: its parameters, and what the experiment must have for it to be measured at all.
 
-    `needs` names come from: `probe`, `faults`, `input_log`, `replay`, `digest`, `totals`, `history`.
+    `needs` names come from: `probe`, `faults`, `deploy`, `input_log`, `replay`, `digest`, `totals`, `history`.
     `shorthand` is the JSON Schema of the short form, when the kind has one (`lost_acks: 0`, `conserved: [gold]`);
     the params model turns it into the long form in a before-validator.
     `numbers` returns which numbers of which services the parameters judge, as (service, number); both stand as keys.

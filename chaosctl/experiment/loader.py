@@ -20,7 +20,7 @@ from chaosctl.experiment.model import Cohort, Experiment, Frozen, Link, Probe, S
 from chaosctl.experiment.overrides import apply_overrides
 from chaosctl.experiment.shape import validate
 from chaosctl.experiment.units import parse_duration_ns
-from chaosctl.experiment.yaml_source import Node, locate, to_plain
+from chaosctl.experiment.yaml_source import Mark, Node, locate, marks_below, to_plain
 
 _ITEM_KEYS = ("at", "for", "fault", "on")
 _Part = TypeVar("_Part", bound=Frozen)
@@ -58,7 +58,7 @@ def load_experiment(
     parts = _Parts(to_plain(root), faults, objectives)
     draft, experiment = parts.draft(), parts.experiment()
     stages = (
-        (*not_set, *not_filled),
+        (*not_set, *_where_keys_are_known(root, not_filled, parts.complaints)),
         _placed(root, parts.complaints),
         _placed(root, _missing_files(draft, path.parent)),
         _placed(root, semantics.check(draft, faults, objectives)),
@@ -74,6 +74,14 @@ def load_experiment(
 
 def _placed(root: Node, complaints: Iterable[Complaint]) -> tuple[Problem, ...]:
     return tuple(locate(root, wrong.path, wrong.at_key).problem(wrong.text) for wrong in complaints)
+
+
+def _where_keys_are_known(
+    root: Node, problems: Iterable[Problem], complaints: Iterable[Complaint]
+) -> tuple[Problem, ...]:
+    """Return the problems without those below a wrong key: what is filled in there is known once it is right."""
+    below = {mark for wrong in complaints if wrong.at_key for mark in marks_below(root, wrong.path)}
+    return tuple(wrong for wrong in problems if Mark(wrong.file, wrong.line, wrong.column) not in below)
 
 
 def _first_at_each_place(stages: Iterable[tuple[Problem, ...]]) -> tuple[Problem, ...]:

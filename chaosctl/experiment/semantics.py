@@ -126,9 +126,11 @@ def _timeline(draft: Draft, faults: FaultKinds) -> Iterator[Complaint]:
         if not any(complaint.path[-1] == "on" for complaint in wrong):
             end_ns = item.at_ns + (item.for_ns or 0)
             happenings.append(_Happening(index, item, kind, parse_on(item.on), item.at_ns, end_ns))
-    yield from _following(happenings)
+    out_of_order = list(_following(happenings))
+    yield from out_of_order
+    said = {complaint.path for complaint in out_of_order}
     for one, other in combinations(happenings, 2):
-        if one.contradicts(other):
+        if one.contradicts(other) and ("timeline", other.index) not in said:
             text = (
                 f"{other.item.fault} on '{other.item.on}' acts while timeline[{one.index}] "
                 f"({one.item.fault} on '{one.item.on}') does; move one of them, or end it earlier"
@@ -248,6 +250,14 @@ def _objectives(draft: Draft, kinds: ObjectiveKinds) -> Iterator[Complaint]:
                 yield Complaint(("objectives", name), f"nothing measures {name}: {wrong}", at_key=True)
         if name in kinds:
             yield from _numbers(name, kinds[name], draft)
+            yield from _cohort_of(name, draft)
+
+
+def _cohort_of(objective: str, draft: Draft) -> Iterator[Complaint]:
+    cohort = getattr(draft.objectives[objective], "cohort", None)
+    cohorts = draft.cohorts or {ALL: None}
+    if cohort is not None and cohort not in cohorts:
+        yield Complaint(("objectives", objective, "cohort"), _unknown("cohort", cohort, cohorts))
 
 
 def _numbers(objective: str, kind: ObjectiveKind, draft: Draft) -> Iterator[Complaint]:
@@ -267,6 +277,9 @@ def _unmet(need: str, draft: Draft) -> str | None:
     """Return what is missing for `need` (see ObjectiveKind) and the mend, or None."""
     if need == "faults":
         return None if draft.items else "the timeline has no fault; add one to `timeline`"
+    if need == "deploy":
+        deployed = any(item is None or item.fault == need for item in draft.items)
+        return None if deployed else "the timeline deploys nothing; add `fault: deploy` to `timeline`"
     if need == "probe":
         return _no_probe(draft)
     if need in Offers.model_fields:

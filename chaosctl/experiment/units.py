@@ -33,7 +33,8 @@ _NUMBER = r"([0-9]{1,12}(?:\.[0-9]{1,12})?|\.[0-9]{1,12})"
 
 def _split(value: Any, pattern: str, what: str, examples: str) -> re.Match[str]:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError(f"{value!r} is not {what}; write it as {examples}")
+        shown = f"'{str(value).lower()}'" if isinstance(value, bool) else repr(value)  # as YAML writes it
+        raise ValueError(f"{shown} is not {what}; write it as {examples}")
     match = re.fullmatch(pattern, str(value).strip())
     if match is None:
         raise ValueError(f"'{value}' is not {what}; write it as {examples}")

@@ -130,6 +130,26 @@ def locate(root: Node, path: TreePath, at_key: bool = False) -> Mark:
     return mark
 
 
+def marks_below(root: Node, path: TreePath) -> Iterator[Mark]:
+    """Yield where each value below `path` stands, that of `path` included; nothing where there is no such path."""
+    waiting = [root]
+    for part in path:
+        node = waiting.pop()
+        if isinstance(node, MapNode) and isinstance(part, str) and part in node.entries:
+            waiting.append(node.entries[part].value)
+        elif isinstance(node, ListNode) and isinstance(part, int) and part < len(node.items):
+            waiting.append(node.items[part])
+        else:
+            return
+    while waiting:
+        node = waiting.pop()
+        yield node.mark
+        if isinstance(node, MapNode):
+            waiting += (entry.value for entry in node.entries.values())
+        elif isinstance(node, ListNode):
+            waiting += node.items
+
+
 def read_text(path: Path) -> str:
     """Return the file's text. Raises ExperimentError for what is not a readable UTF-8 file of at most 1 MiB."""
     place = Mark(str(path), 1, 1)

@@ -34,7 +34,11 @@ class LinearizableParams(Params):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, given: Any) -> Any:
-        return {} if given is True else given
+        if given is True:
+            return {}
+        if not isinstance(given, dict):
+            raise ValueError(f"'{str(given).lower()}' is not how it is asked for; write true, or leave it out")
+        return given
 
 
 class LinearizableChecker:

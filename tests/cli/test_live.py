@@ -69,6 +69,12 @@ def test_the_picture_says_where_the_run_is() -> None:
     assert "0:09.0 f1-latency NOT proved: no delay seen" in text
 
 
+def test_what_comes_twice_a_second_does_not_push_out_what_happened() -> None:
+    flood = tuple((10, "metrics", {"service": "world", "round": turn}) for turn in range(50))
+    text = "\n".join(drawn(state_after(*flood)))
+    assert "metrics" not in text and "0:09.0 f1-latency NOT proved" in text
+
+
 def test_the_strip_shows_past_present_and_future() -> None:
     strip = next(line for line in drawn(state_after()) if line.startswith("faults"))
     assert strip.count("█") == 12 and strip.count("┃") == 1
@@ -226,6 +232,19 @@ def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         ("crashed", {"part": "swarm", "why": "signal 9"}, "crashed: part swarm, why signal 9"),
         ("run_ended", {"reason": "error", "error": "boom"}, "the run has ended: error: boom"),
         ("brand_new", {}, "brand new"),
+        ("replay_finished", {"run": "replay-1", "code": 0, "ticks": 9}, "replay-1: 9 ticks replayed"),
+        ("replay_finished", {"run": "a", "code": 3, "ticks": 9}, "a: 9 ticks replayed, exited with 3"),
+        (
+            "replay_finished",
+            {"run": "a", "code": -9, "ticks": 9, "until_tick": 8},
+            "a: 9 ticks replayed, killed at tick 8",
+        ),
+        ("replay_canary", {"factor": "cpu", "reached": False, "text": "x"}, "cpu NOT seen to reach the replay"),
+        (
+            "tampered",
+            {"text": "without x", "noticed": True, "how": "y"},
+            "replay with a changed log, without x: noticed",
+        ),
     ],
 )
 def test_events_in_words(event: str, fields: dict[str, Any], words: str) -> None:

@@ -36,6 +36,7 @@ class Recovery(Params):
 class Errors(Params):
     at_most: Share = Field(description="The share of operations that may fail")
     during: Literal["steady", "all"] = Field(default="all", description="When")
+    cohort: str | None = Field(default=None, description="Whose")
 
 
 class LostAcks(Params):
@@ -45,6 +46,10 @@ class LostAcks(Params):
     @classmethod
     def _short(cls, value: Any) -> Any:
         return value if isinstance(value, dict) else {"at_most": value}
+
+
+class Release(Params):
+    unreadable: int | None = Field(default=None, ge=0, description="How many are left unreadable")
 
 
 class Conserved(Params):
@@ -70,6 +75,7 @@ OBJECTIVES: Mapping[str, ObjectiveKind] = {
     for kind in (
         ObjectiveKind("recovery", Recovery, "Time to recover", "recovery: {}", frozenset(("probe", "faults"))),
         ObjectiveKind("errors", Errors, "Share of failed operations", "errors: { at_most: 1% }"),
+        ObjectiveKind("release", Release, "Back", "release: {}", frozenset(("deploy",))),
         ObjectiveKind("lost_acks", LostAcks, "Lost", "lost_acks: 0", frozenset(("history",)), {"type": "integer"}),
         ObjectiveKind(
             "conserved", Conserved, "Kept", "conserved: [gold]", frozenset(("totals",)),

@@ -54,6 +54,10 @@ def test_upper_case_names_are_filled_in_at_once(load: Load) -> None:
             (DEPLOY.replace("12s", "12s, for: 3s"), "{ at: 20s, fault: rollback, on: world }"),
             "timeline[1] (deploy on 'world') ends by itself, after its `for`; leave out its `for`, or this rollback",
         ),
+        (
+            (DEPLOY.replace("12s", "12s, for: 3s"), "{ at: 13s, fault: rollback, on: world }"),
+            "timeline[1] (deploy on 'world') ends by itself, after its `for`; leave out its `for`, or this rollback",
+        ),
         ((DEPLOY.replace("12s", "12s, for: 3s"), "{ at: 13s, fault: kill, on: world }"), "acts while timeline[1]"),
     ],
 )

@@ -222,3 +222,10 @@ def _until(ops: Sequence[Op], at_ns: int) -> list[Op]:
         if op.asked_ns <= at_ns and (done is not None or op.f != "get"):
             known.append(Op(op.id, op.bot, op.f, op.old, op.new, op.asked_ns, done))
     return known
+
+
+@pytest.mark.parametrize("given", [False, 1, 0, "yes"])
+def test_it_is_asked_for_with_true_or_with_parameters(given: Any) -> None:
+    with pytest.raises(ValueError, match="write true, or leave it out"):
+        LinearizableParams.model_validate(given)
+    assert LinearizableParams.model_validate(True) == LinearizableParams.model_validate({})
