@@ -97,7 +97,8 @@ class MetricsChecker:
     It fails only when the whole interval is above the limit, and passes only when the whole of it is not.
     rate: what a counter rose by, over the time between the first and the last sample of each stretch, all replicas
     together; a counter that starts again goes on from zero. spread: the median over the samples.
-    at_most: the greatest sample. What was not answered at least half of the time cannot pass.
+    at_most: the greatest sample. What not every replica answered at least half of the times, and of the time, cannot
+    pass. Neither can a rate or a spread of what is less than nothing.
     """
 
     kind = ObjectiveKind(
@@ -137,7 +138,7 @@ def _finding(number: str, limit_name: str, limit: float, samples: Seen, during: 
     if isinstance(measured, str):
         why = f"{measured}; {number} was answered {answered}"
         return Finding(**base, status=Status.INCONCLUSIVE, measured=Quantity(None, unit), uncertainty=0.0, why=why)
-    status, why = _judge(measured, limit, samples)
+    status, why = _judge(measured, limit, samples, number.partition(".")[0])
     return Finding(
         **base,
         status=status,
@@ -151,13 +152,14 @@ def _finding(number: str, limit_name: str, limit: float, samples: Seen, during: 
     )
 
 
-def _judge(measured: Measured, limit: float, samples: Seen) -> tuple[Status, str]:
+def _judge(measured: Measured, limit: float, samples: Seen, service: str) -> tuple[Status, str]:
     if measured.low > limit:
         return Status.FAIL, ""
     if measured.high > limit:
         return Status.INCONCLUSIVE, "the limit lies within the interval; "
-    if 2 * samples.answered < samples.asked:
-        return Status.INCONCLUSIVE, "most of the time it was not answered; "
+    if samples.unheard:
+        named = ", ".join(f"{service}[{replica}]" for replica in samples.unheard)
+        return Status.INCONCLUSIVE, f"most of the time {named} did not answer; "
     return Status.PASS, ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -183,6 +184,37 @@ def test_what_is_mostly_not_answered_cannot_pass_but_can_fail(tmp_path: Path) ->
         rare = said(lambda s, value=value: value if s % 3 == 0 else None, name="queue_length")  # type: ignore[misc]
         finding = check(tmp_path / folder, {"world": {"queue_length": {"at_most": 100}}}, rare)
         assert finding.status is status, finding.why
+
+
+def test_one_replica_that_says_nothing_cannot_pass_on_what_the_others_say(tmp_path: Path) -> None:
+    def two(other: Iterator[Event], limit: Any, folder: str) -> Finding:
+        talking = said(lambda s: 3, "gateway", "queue", 0)
+        return check(tmp_path / folder, {"gateway": {"queue": {"at_most": limit}}}, talking, other)
+
+    def hung() -> Iterator[Event]:
+        # It is not asked again before it has answered: asked five times in all, and each time answered.
+        return itertools.islice(said(lambda s: 3, "gateway", "queue", 1), 5)
+
+    silent = two(said(lambda s: None, "gateway", "queue", 1), 5, "silent")
+    assert silent.status is Status.INCONCLUSIVE and "gateway[1] did not answer" in silent.why
+    assert two(hung(), 5, "hung").status is Status.INCONCLUSIVE
+    assert two(hung(), 2, "broken all the same").status is Status.FAIL
+    slow = (one for turn, one in enumerate(said(lambda s: 3, "gateway", "queue", 1)) if turn % 5 == 0)
+    assert two(slow, 5, "slow").status is Status.PASS
+
+
+def test_asking_that_stopped_early_cannot_vouch_for_the_rest(tmp_path: Path) -> None:
+    limits: dict[str, Any] = {"world": {"requests": {"rate": "5/s"}}}
+    assert check(tmp_path / "a", limits, said(lambda s: s if s < 14 else None, name="requests")).status is Status.PASS
+    early = itertools.islice(said(lambda s: s, name="requests"), 15)
+    assert check(tmp_path / "b", limits, early).status is Status.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("limit", [{"rate": "1/s"}, {"spread": "10%"}])
+def test_less_than_nothing_has_no_rate_and_no_share(tmp_path: Path, limit: dict[str, Any]) -> None:
+    replicas = [said(lambda s, n=n: -n, "gateway", "clients", n) for n in (5, 10)]  # type: ignore[misc]
+    finding = check(tmp_path, {"gateway": {"clients": limit}}, *replicas)
+    assert finding.status is Status.INCONCLUSIVE and "less than nothing" in finding.why
 
 
 def test_what_is_no_number_is_not_taken_for_one(tmp_path: Path) -> None:

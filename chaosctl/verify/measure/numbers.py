@@ -6,6 +6,7 @@ Each way of measuring returns what was measured, or in words why nothing was.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -25,6 +26,8 @@ Float64 = npt.NDArray[np.float64]
 # More samples of one process than this are thinned evenly: their slopes by pairs would not fit into memory.
 MOST_SAMPLES = 1500
 _PARTS_PER_MILLION = 1_000_000
+# They are asked twice a second; some need longer to answer, and are not asked again meanwhile.
+_SILENCE_NS = 3_000_000_000
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Seen:
-    """The samples of one number within the stretches, by time; how often it was asked for there; all its replicas."""
+    """The samples of one number within the stretches, by time; how often it was asked for there; all its replicas.
+
+    `unheard` replicas answered less than half of the times that they were asked, or nothing for more than half of the
+    time (in silences of more than 3 s).
+    """
 
     samples: tuple[Sample, ...]
     asked: int
     replicas: frozenset[int]
+    unheard: tuple[int, ...] = ()
 
     @property
     def answered(self) -> int:
@@ -68,7 +76,8 @@ class Measured:
 
 def seen(recording: Recording, service: str, number: str, spans: Sequence[Window]) -> Seen:
     """Return what the service's replicas said of the number within the stretches."""
-    asked, samples, replicas = 0, [], set()
+    asked, samples = Counter[int](), list[Sample]()
+    replicas = set()
     for event in recording.events_named("metrics"):
         fields = event.fields
         if fields.get("service") != service:
@@ -78,13 +87,29 @@ def seen(recording: Recording, service: str, number: str, spans: Sequence[Window
         span = next((at for at, (start, end) in enumerate(spans) if start <= event.at_ns <= end), None)
         if span is None:
             continue
-        asked += 1
+        asked[replica] += 1
         values = fields.get("values")
         value = values.get(number) if isinstance(values, dict) else None
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             pid, turn = int(fields.get("pid") or 0), int(fields.get("round") or 0)
             samples.append(Sample(event.at_ns, turn, replica, pid, float(value), span))
-    return Seen(tuple(sorted(samples, key=lambda one: one.at_ns)), asked, frozenset(replicas))
+    samples.sort(key=lambda one: one.at_ns)
+    unheard = []
+    length_ns = sum(end - start for start, end in spans)
+    for replica in sorted(replicas):
+        answers = [one.at_ns for one in samples if one.replica == replica]
+        if 2 * len(answers) < asked[replica] or 2 * _silent_ns(answers, spans) > length_ns:
+            unheard.append(replica)
+    return Seen(tuple(samples), asked.total(), frozenset(replicas), tuple(unheard))
+
+
+def _silent_ns(answers_ns: Sequence[int], spans: Sequence[Window]) -> int:
+    """Return for how long nothing was answered within the stretches, in silences that are long enough to count."""
+    silent_ns = 0
+    for start, end in spans:
+        moments = [start, *(at for at in answers_ns if start <= at <= end), end]
+        silent_ns += sum(gap for gap in (b - a for a, b in pairwise(moments)) if gap > _SILENCE_NS)
+    return silent_ns
 
 
 def growth(seen: Seen) -> Measured | str:
@@ -136,6 +161,8 @@ def _pair_slopes(life: Sequence[Sample]) -> Float64:
 
 def rate(seen: Seen) -> Measured | str:
     """Return what the counter rises by, a second, all replicas together."""
+    if any(one.value < 0 for one in seen.samples):
+        return "it was less than nothing, so it is no counter"
     total, variance, shown = 0.0, 0.0, []
     for samples in _by_replica(seen):
         steps = [step for pair in pairwise(samples) if (step := _step(*pair)) is not None]
@@ -162,6 +189,8 @@ def spread(seen: Seen) -> Measured | str:
     """Return the median over the rounds in which all replicas answered of (greatest - least) / mean."""
     if len(seen.replicas) < 2:
         return "there is nothing to compare with fewer than two replicas"
+    if any(one.value < 0 for one in seen.samples):
+        return "it was less than nothing, and such have no share of their mean"
     rounds = [list(group) for _, group in groupby(sorted(seen.samples, key=_round), key=_round)]
     whole = [group for group in rounds if {one.replica for one in group} == seen.replicas]
     shares = [_unequal([one.value for one in group]) for group in whole if any(one.value for one in group)]
