@@ -6,7 +6,8 @@ end, by what the bots that take part in it were told:
 - resumed: it was settled, within `resume_within` of the fault's call
 - rolled back: it was rolled back, for everybody who was told
 - both: one bot was told two different ends
-- half-applied: two bots were told different ends, or one an end and another that there is no such event
+- half-applied: two bots were told different ends, or one an end and another that there is no such event, or, more than
+  `resume_within` after that end and without an end of its own afterwards, that it is still open
 - neither: the target knows it no more, or says after `resume_within` that it is still open, and nobody was told an end
 - late: it was settled later than `resume_within` after the call, and should have been rolled back by then
 - not seen: nobody was told anything conclusive afterwards; this is inconclusive

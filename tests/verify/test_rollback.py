@@ -34,6 +34,8 @@ def test_what_resumes_and_what_is_rolled_back_as_a_whole_passes(tmp_path: Path) 
         ([{"a": "settled", "b": "rolled_back"}], "half_applied"),
         ([{"a": "settled", "b": "absent"}], "half_applied"),
         ([{"a": "absent"}, {"a": "settled"}], "half_applied"),
+        ([{"a": "settled"}, {}, {}, {}, {}, {}, {"b": "open"}], "half_applied"),
+        ([{"a": "settled", "b": "settled"}, {}, {}, {}, {}, {}, {"b": "open"}], "half_applied"),
         ([{"a": "settled"}, {"a": "rolled_back", "b": "settled"}], "both"),
         ([{"a": "absent", "b": "absent"}], "neither"),
         ([{}, {}, {}, {}, {"a": "open"}], "neither"),
@@ -54,6 +56,25 @@ def test_an_end_that_is_none_fails(tmp_path: Path, ends: list[dict[str, str]], f
     assert row["in_flight"] == row[fate] == 1
     assert "m1, in flight at f1-kill" in ends_found.evidence[0].text
     assert "a: started 5.000s" in ends_found.evidence[0].text
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        [{"a": "settled"}, {"b": "open"}],  # it had been asked before, or is told soon
+        [{"a": "settled"}, {}, {}, {}, {}, {}, {"b": "open"}, {"b": "settled"}],
+    ],
+)
+def test_an_answer_that_it_is_open_that_is_overtaken_by_the_end_is_no_contradiction(
+    tmp_path: Path, ends: list[dict[str, str]]
+) -> None:
+    def write(story: Story) -> None:
+        story.event(F - S, "m1", a="started", b="started")
+        for n, told in enumerate(ends):
+            story.event(F + (2 + n) * S, "m1", **told)
+
+    found = check(tmp_path, write)
+    assert found["ends"].status is Status.PASS and found.rows[0]["resumed"] == 1
 
 
 @pytest.mark.parametrize("told", [{}, {"a": "open"}])

@@ -1,8 +1,9 @@
 """Game events followed to their ends: what each part (each bot that saw it) was told, and what that comes to.
 
 Several parts can be told at different times, and asking can show what no push told. So an event ends when the first
-of its parts is told an end; where what was told is contradictory, when the last contradiction was told; where the
-target no longer knew it, when it last said so; otherwise it never ended.
+of its parts is told an end; where what was told is contradictory, when the last contradiction was told (one is that it
+is still open, long after another part was told an end); where the target no longer knew it, when it last said so;
+otherwise it never ended.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Events:
     `started_ns` is NEVER_NS where nobody saw that; `open_ns` and `absent_ns`, when the target last answered so, are -1
     where it never did; `first_end_ns` is NEVER_NS where no part was told an end. `both`: one part was told two
     different ends; `half`: two parts were told different ends, or one an end and one that there is no such event.
+    `unended_ns` is when a part to which nothing was said of an end afterwards was last told that it is open, or -1.
     `told`: how many parts were told an end, or that there is none.
     """
 
@@ -56,6 +58,7 @@ class Events:
     rolled_back: Bools
     both: Bools
     half: Bools
+    unended_ns: Int64
     told: Int64
 
     def __len__(self) -> int:
@@ -67,6 +70,10 @@ class Events:
         contradicted = np.maximum(self.last_end_ns, self.absent_ns)
         over = np.where(self.both | self.half, contradicted, self.first_end_ns)
         return np.where((over == NEVER_NS) & (self.absent_ns >= 0), self.absent_ns, over)
+
+    def half_open(self, within_ns: int) -> Bools:
+        """Return which are open for one part more than `within_ns` after another one was told an end, and stay so."""
+        return self.unended_ns - self.first_end_ns > within_ns
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,8 @@ def events_of(history: History) -> Events:
     ended = settled | rolled_back
     differ = _any(of[settled & ~rolled_back], n) & _any(of[rolled_back & ~settled], n)
     is_end = (value == _SETTLED) | (value == _ROLLED_BACK)
+    part_open_ns, part_end_ns = (_most(part, at_ns, which, len(parts)) for which in (value == _OPEN, is_end))
+    unended = part_open_ns > part_end_ns
     return Events(
         key=keys.astype(np.int32),
         started_ns=_least(event, at_ns, value == _STARTED, n),
@@ -108,6 +117,7 @@ def events_of(history: History) -> Events:
         rolled_back=_any(of[rolled_back], n),
         both=_any(of[settled & rolled_back], n),
         half=differ | (_any(of[ended], n) & _any(of[absent], n)),
+        unended_ns=_most(of[unended], part_open_ns[unended], np.ones(int(unended.sum()), np.bool_), n),
         told=np.bincount(of[ended | absent], minlength=n).astype(np.int64),
     )
 
@@ -117,7 +127,8 @@ def follow(events: Events, calls_ns: Int64, resume_within_ns: int, torn: bool) -
 
     In a `torn` recording the end of an event may be missing: there nothing is late, and nothing is still open.
     """
-    over_ns = events.over_ns()
+    half_open = events.half_open(resume_within_ns) & (not torn)
+    over_ns = np.where(half_open, np.maximum(events.over_ns(), events.unended_ns), events.over_ns())
     judged = np.searchsorted(calls_ns, over_ns, side="right") - 1
     called_ns = calls_ns[np.maximum(judged, 0)] if len(calls_ns) else np.zeros(len(events), np.int64)
     judged = np.where((judged >= 0) & (events.started_ns < called_ns), judged, -1)
@@ -126,7 +137,7 @@ def follow(events: Events, calls_ns: Int64, resume_within_ns: int, torn: bool) -
     ended = events.settled | events.rolled_back
     cases = (
         (events.both, Fate.BOTH),
-        (events.half, Fate.HALF_APPLIED),
+        (events.half | half_open, Fate.HALF_APPLIED),
         (events.settled & beyond, Fate.LATE),
         (events.settled, Fate.RESUMED),
         (events.rolled_back, Fate.ROLLED_BACK),
