@@ -12,13 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from chaosctl.report.releases import RELEASE_COLUMNS, release_rows
-from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, factors_in_short, replay_rows
+from chaosctl.report.replays import REPLAY_COLUMNS, Divergence, divergences, factors_in_short, is_factor, replay_rows
 from chaosctl.report.tables import ROLLBACK_COLUMNS, recovery_rows, rollback_rows
-from chaosctl.report.wording import exit_meaning, expectation, headline, measurement, status_word
+from chaosctl.report.wording import exit_meaning, expectation, headline, measurement, status_word, worst_first
 from chaosctl.verify.contract import Finding, Status, Verdict
 
 STYLES = {Status.PASS: "bold green", Status.INCONCLUSIVE: "bold yellow", Status.FAIL: "bold red"}
 MAX_FIELDS = 5
+MAX_FACTORS = 3
 # What stands in for our marks where the terminal's encoding has none of them.
 _ASCII = str.maketrans({
     "✔": "+", "✘": "x", "±": "+/-", "≤": "<=", "≥": ">=", "≠": "!=", "µ": "u", "–": "-", "…": "...", "→": "->",
@@ -80,8 +81,11 @@ class _Printer:
 
 
 def _objectives(say: _Printer, findings: Sequence[Finding]) -> None:
-    widest = max((len(finding.name) for finding in findings), default=0)
-    for finding in findings:
+    passing = [finding for finding in findings if finding.status is Status.PASS and is_factor(finding)]
+    folded = passing if len(passing) > MAX_FACTORS else []
+    shown = [finding for finding in worst_first(findings) if finding not in folded]
+    widest = max((len(finding.name) for finding in shown), default=0)
+    for finding in shown:
         head = say.text(f"{status_word(finding.status):<14} ", STYLES[finding.status])
         body = say.text(f"{finding.name:<{widest}}  {measurement(finding)}  (expected {expectation(finding)})")
         say.console.print(head + body)
@@ -90,6 +94,9 @@ def _objectives(say: _Printer, findings: Sequence[Finding]) -> None:
         if finding.status is Status.FAIL:
             for item in finding.evidence[:3]:
                 say.line(f"see {item.file} {item.where}: {item.text}", "dim", indent=4)
+    if folded:
+        head = say.text(f"{status_word(Status.PASS):<14} ", STYLES[Status.PASS])
+        say.console.print(head + say.text(f"replay under {len(folded)} factors, named below"))
     say.console.print()
 
 

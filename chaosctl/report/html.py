@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,14 @@ def _length(timeline: Timeline) -> str | None:
 
 def _wall(recording: Recording) -> str | None:
     started = [event.fields.get("wall") for event in recording.events if event.event == "run_started"]
-    return next((str(wall) for wall in started if wall), None)
+    return next((_to_the_second(str(wall)) for wall in started if wall), None)
+
+
+def _to_the_second(wall: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(wall).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError):
+        return wall
 
 
 def _numbers(timeline: Timeline) -> Iterator[tuple[str, ...]]:

@@ -12,7 +12,9 @@ from chaosctl.report.wording import NOTHING, number
 from chaosctl.verify.contract import Finding, Status, Verdict
 
 FIELDS_IN_SHORT = 5
+NAMES_IN_SHORT = 3
 BEFORE = "before"
+AGREES = "✔ same digest at every tick"
 REPLAY_COLUMNS = ("replay", "compared with", "ticks", "result")
 
 
@@ -31,22 +33,28 @@ class Divergence:
 
 
 def replay_rows(verdict: Verdict) -> list[tuple[str, ...]]:
-    """Return a row a replay, in the order of `REPLAY_COLUMNS`."""
-    return [
-        (
-            str(row.get("run", NOTHING)),
-            str(row.get("against") or NOTHING),
-            number(row.get("compared") or 0),
-            _result(row),
-        )
-        for row in verdict.replays
-    ]
+    """Return rows in the order of `REPLAY_COLUMNS`: one for all that agree in the same way, one for each other."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for row in verdict.replays:
+        name, result = str(row.get("run", NOTHING)), _result(row)
+        rest = (str(row.get("against") or NOTHING), number(row.get("compared") or 0), result)
+        alike.setdefault(rest if result == AGREES else (*rest, name), []).append(name)
+    return [(_together(names), *rest[:3]) for rest, names in alike.items()]
+
+
+def _together(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= NAMES_IN_SHORT else f"{names[0]} and {len(names) - 1} more"
 
 
 def _result(row: Mapping[str, Any]) -> str:
     if row.get("first_divergence") is not None:
         return f"✘ parts at tick {row['first_divergence']}"
-    return f"? {row['why_not']}" if row.get("why_not") else "✔ same digest at every tick"
+    return f"? {row['why_not']}" if row.get("why_not") else AGREES
+
+
+def is_factor(finding: Finding) -> bool:
+    """Return whether the finding is about one factor of a replay."""
+    return finding.name.removeprefix("replay.") in set(Factor)
 
 
 def factors_in_short(findings: Iterable[Finding]) -> tuple[str, ...]:
@@ -54,8 +62,7 @@ def factors_in_short(findings: Iterable[Finding]) -> tuple[str, ...]:
 
     `deterministic under: a, b` / `broken by: c` / `not tested: d, e, because ...; f, because ...`
     """
-    named = [(finding.name.removeprefix("replay."), finding) for finding in findings]
-    factors = [(name, finding) for name, finding in named if name in set(Factor)]
+    factors = [(finding.name.removeprefix("replay."), finding) for finding in findings if is_factor(finding)]
     lines = []
     for status, words in ((Status.PASS, "deterministic under"), (Status.FAIL, "broken by")):
         if names := [name for name, finding in factors if finding.status is status]:

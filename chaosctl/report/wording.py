@@ -160,6 +160,12 @@ def _without_options(words: Iterable[str], dropped: set[str]) -> Iterable[str]:
             yield word
 
 
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings with those first that a reader has to look at; otherwise in their order."""
+    order = (Status.FAIL, Status.INCONCLUSIVE, Status.PASS)
+    return sorted(findings, key=lambda finding: order.index(finding.status))
+
+
 def label(key: str) -> str:
     """Return a field's name for people: `lag_ms_p99` is `lag p99`, `healed_ns` is `healed`."""
     words = [word for word in key.split("_") if word not in ("ns", "ms", "s")]

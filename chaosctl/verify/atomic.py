@@ -56,7 +56,7 @@ class AtomicChecker:
 def _finding(history: History, events: Events, limit: int) -> Finding:
     broken, compared = int(events.half.sum()), int((events.told >= 2).sum())
     status = Status.FAIL if broken > limit else Status.PASS if compared else Status.INCONCLUSIVE
-    why = f"{broken} of {compared} events that two or more bots were told the end of ended differently for two of them"
+    why = f"{broken} of {compared} events of which two or more bots were told the end ended differently for two of them"
     if not compared:
         why = f"of {len(events)} events none had an end that two bots were told, so nothing could be compared"
     return Finding(

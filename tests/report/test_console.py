@@ -35,6 +35,20 @@ def test_each_objective_says_expected_measured_and_why() -> None:
     assert "fine" not in text
 
 
+def test_what_has_to_be_looked_at_comes_first() -> None:
+    text = said(verdict(Status.FAIL, finding(), UNSEEN, LOST))
+    assert text.index(LOST.name) < text.index(UNSEEN.name) < text.index("recovery.serviceable")
+
+
+def test_many_factors_that_change_nothing_are_one_line() -> None:
+    names = [f"replay.{factor}" for factor in ("clock", "locale", "timezone", "cpu")]
+    broken = finding("replay.hash-seed", Status.FAIL, "parts at tick 3")
+    text = said(verdict(Status.FAIL, *map(finding, names), broken))
+    assert "replay under 4 factors, named below" in text and "deterministic under: clock, locale" in text
+    assert "replay.clock" not in text and "replay.hash-seed" in text
+    assert "replay.clock" in said(verdict(Status.PASS, *map(finding, names[:3])))
+
+
 def test_recovery_and_replay_are_shown() -> None:
     text = said(verdict(Status.FAIL, replays=(DIVERGENCE,)))
     assert "20 ms ± 50 ms" in text and "> 11 s" in text

@@ -105,6 +105,22 @@ def test_each_status_is_said_in_words(recording: Recording, status: Status) -> N
     assert f"{status.value}" in seen.words
 
 
+def test_what_has_to_be_looked_at_comes_first(recording: Recording) -> None:
+    broken = finding("lost_acks", Status.FAIL, "3 are gone")
+    words = page(recording, verdict(Status.FAIL, finding(why="all is well"), broken)).words
+    assert words.index("3 are gone") < words.index("all is well")
+
+
+def test_the_reason_of_a_pass_opens_its_evidence(recording: Recording) -> None:
+    good = finding(why="all is well", evidence=(Evidence("events.jsonl", "9", "seen"),))
+    html = HtmlReporter().render(recording, verdict(Status.PASS, good))
+    assert '<summary><span class="why">all is well</span></summary>' in html
+
+
+def test_the_start_is_said_to_the_second(recording: Recording) -> None:
+    assert "2026-01-02 03:04:05 UTC" in page(recording, verdict()).words
+
+
 def test_an_interrupted_run_without_load_still_has_a_page(tmp_path: Path) -> None:
     judged = verdict(
         Status.INCONCLUSIVE, finding(status=Status.INCONCLUSIVE, why="no load"), ended="interrupted",

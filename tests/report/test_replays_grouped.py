@@ -6,7 +6,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from chaosctl.report.replays import divergences, factors_in_short
+from chaosctl.report.replays import divergences, factors_in_short, replay_rows
 from chaosctl.verify.contract import Finding, Status
 
 
@@ -29,6 +29,20 @@ def test_replays_that_part_elsewhere_are_told_apart() -> None:
         "replay-1 parts from live at tick 19, in players",
         "replay-2 parts from live at tick 20, in players",
     ]
+
+
+def test_replays_that_agree_share_a_row_and_the_others_have_their_own() -> None:
+    agreeing = [row(f"replay-{number}", None, []) for number in (1, 2, 3, 4)]
+    rows = (
+        agreeing[0],
+        row("x", 19, ["a", "b"]),
+        *agreeing[1:],
+        row("y", 19, ["a", "b"]),
+        {"run": "z", "why_not": "w"},
+    )
+    shown = replay_rows(SimpleNamespace(replays=rows))  # type: ignore[arg-type]
+    assert [one[0] for one in shown] == ["replay-1 and 3 more", "x", "y", "z"]
+    assert [one[3][0] for one in shown] == ["✔", "✘", "✘", "?"]
 
 
 def of(factor: str, status: Status, why: str = "") -> Finding:
