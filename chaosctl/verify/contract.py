@@ -166,10 +166,10 @@ class RollbackRow:
     """What one fault rolled back; times are run ns, None where there was none.
 
     Of the events `in_flight`, so many came to each end. Of the elements `acknowledged` since the fault before, `gone`
-    are in no later read, and `unseen` were never looked for. The oldest of what is gone was acknowledged at
-    `oldest_acked_ns` (± `uncertainty_ns`). `never_settled`: an event never ended, or something was never looked for,
-    up to `censored_ns` at the least; otherwise that is the end of what was seen. `observed_id` and `settled_id` are the
-    lines of the history that show it.
+    are in no later read; `unseen` were acknowledged before it and never looked for after it was over. The oldest of
+    what is gone was acknowledged at `oldest_acked_ns` (± `uncertainty_ns`). `never_settled`: an event never ended, or
+    something was never looked for, up to `censored_ns` at the least; otherwise that is the end of what was seen.
+    `observed_id` and `settled_id` are the lines of the history that show it.
     """
 
     fault: str

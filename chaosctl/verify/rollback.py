@@ -17,10 +17,12 @@ once, by the last fault before its end. Of a lasting fault, too, time counts fro
 when it happened, since that is when players know.
 
 Depth is what had been acknowledged before the fault and is in no read that was asked for after it: how many elements,
-and how long before the call the oldest of them was acknowledged. Adds of unknown outcome may be there or not. What is
-gone must be the end of what each writer (a bot, in one set) did: where a later add of it is still there, there is a
-hole. A value that a reader misses, though it was acknowledged or read before, and that is there again later, went and
-came back. Without a limit of its own, depth is shown and not judged.
+and how long before the call the oldest of them was acknowledged. Adds of unknown outcome may be there or not. A set
+was looked at only if it was read after the fault was over (healed if it lasts, otherwise applied), and so after each
+fault, since the last one may take what an earlier one left. What is gone must be the end of what each writer (a bot, in
+one set) did: where a later add of it is still there, there is a hole. A value that a reader misses, though it was
+acknowledged or read before, and that is there again later, went and came back; to see that, a set has to be read twice
+after a fault. Without a limit of its own, depth is shown and not judged.
 
 Observed is when a reader first missed something, settled when the last event in flight had ended and the last of what
 is gone was missed; both count from the call, and are uncertain by the time since somebody last tried to look.
@@ -171,7 +173,7 @@ def _unlooked(seen: Rollbacks) -> str | None:
         return "no fault was injected, so nothing can have been rolled back"
     if not any(one.depth.acknowledged for one in seen.faults):
         return "nothing was acknowledged before a fault, so nothing can have been rolled back"
-    unseen = sum(one.depth.unseen for one in seen.faults)
+    unseen = max(one.depth.unseen for one in seen.faults)
     return f"{unseen} acknowledged operations were never looked for after a fault, so nobody knows" if unseen else None
 
 
@@ -192,8 +194,8 @@ def _gone(element: Element) -> Evidence:
 
 def _came_back(seen: Rollbacks) -> Finding:
     sets = seen.sets.sets
-    nothing = len(sets.reads) == 0
     count = sets.returned_count
+    nothing = not (count or seen.sets.read_again)
     status = Status.FAIL if count else Status.INCONCLUSIVE if nothing else Status.PASS
     why = f"{count} elements were missing from a read and there again in a later one"
     evidence = [
@@ -205,7 +207,7 @@ def _came_back(seen: Rollbacks) -> Finding:
         )
         for one in sets.returned
     ]
-    why = "no set was read, so nobody can have seen anything go or come back" if nothing else why
+    why = "no set was read twice after a fault, so nobody can have seen anything go and come back" if nothing else why
     measured = Quantity(None if nothing else count, "count")
     return _finding("came_back", status, Quantity(0, "count"), measured, why, evidence)
 
@@ -214,7 +216,7 @@ def _depth(seen: Rollbacks, limit_ns: int) -> Finding:
     judged = [
         (at_most(one.age_ns, None if one.depth.unseen else one.age_ns, limit_ns), one)
         for one in seen.faults
-        if one.depth.acknowledged or one.depth.gone
+        if one.depth.acknowledged or one.depth.gone or one.depth.unseen
     ]
     if not judged:
         return _nothing("depth", Quantity(limit_ns, "ns"), _unlooked(seen) or "")
@@ -236,7 +238,7 @@ def _lost(seen: Rollbacks, limit: int) -> Finding:
     judged = [
         (at_most(one.depth.gone, None if one.depth.unseen else one.depth.gone, limit), one)
         for one in seen.faults
-        if one.depth.acknowledged or one.depth.gone
+        if one.depth.acknowledged or one.depth.gone or one.depth.unseen
     ]
     if not judged:
         return _nothing("lost", Quantity(limit, "count"), _unlooked(seen) or "")

@@ -139,8 +139,51 @@ def test_what_comes_back_fails_with_the_reads_named(tmp_path: Path) -> None:
     came_back = check(tmp_path, write)["came_back"]
     assert came_back.status is Status.FAIL
     assert came_back.measured.value == 2
-    assert "9 was missing from the read 12 of p1" in came_back.evidence[0].text
-    assert came_back.evidence[0].where == "id 13"
+    assert "9 was missing from the read 13 of p1" in came_back.evidence[0].text
+    assert came_back.evidence[0].where == "id 14"
+
+
+def test_what_was_read_only_once_after_a_fault_cannot_be_seen_to_come_back(tmp_path: Path) -> None:
+    def write(story: Story) -> None:
+        story.add(F - S, 1)
+        story.read(F - 500 * MS, "1")
+        story.read(F + S, "1")
+
+    came_back = check(tmp_path, write)["came_back"]
+    assert came_back.status is Status.INCONCLUSIVE and "read twice after a fault" in came_back.why
+
+
+PARTITION = TrueFault("f1-partition", "partition", "a-b", "link", heal=F + 2 * S)
+
+
+@pytest.mark.parametrize(
+    ("faults", "read_at"),
+    [
+        ([KILL], F + MS // 2),  # between its call and its return
+        ([PARTITION], F + S),
+        ([KILL, TrueFault(id="f2-kill", inject=F + 4 * S)], F + 2 * S),
+    ],
+    ids=["being applied", "while it lasts", "before the last fault"],
+)
+def test_only_a_read_after_a_fault_was_over_shows_that_nothing_is_gone(
+    tmp_path: Path, faults: list[TrueFault], read_at: int
+) -> None:
+    def write(story: Story) -> None:
+        for n in range(1, 5):
+            story.add(F - S + n * 10 * MS, n)
+        story.read(read_at, "1-4")
+
+    found = check(tmp_path / "early", write, *faults)
+    assert {found[name].status for name in ("order", "depth", "lost", "observed", "settled")} == {Status.INCONCLUSIVE}
+    assert found.rows[-1]["unseen"] == 4
+    assert "4 acknowledged operations were never looked for" in found["order"].why
+
+    def read_later(story: Story) -> None:
+        write(story)
+        story.read(F + 6 * S, "1-4")
+
+    late = check(tmp_path / "late", read_later, *faults)
+    assert {late[name].status for name in ("order", "depth", "lost")} == {Status.PASS}
 
 
 def test_an_add_of_unknown_outcome_comes_back_only_if_it_had_been_seen(tmp_path: Path) -> None:

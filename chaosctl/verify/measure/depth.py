@@ -50,7 +50,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class Depth:
-    """What one fault took. `acknowledged`: since the fault before; `unseen`: of these, in sets that none read after it.
+    """What one fault took. `acknowledged`: since the fault before; `unseen`: of all that was acknowledged before it and
+    not missed since then, what is in sets that nobody read after it was over.
 
     `oldest_ns` is when the oldest of what is gone was acknowledged. A reader first missed something at `observed`; from
     `settled` on nothing more was missed for the first time.
@@ -69,10 +70,11 @@ class Depth:
 
 @dataclass(frozen=True)
 class _Taken:
-    """Which fault took each gone element (-1: none), a later add (row) of its writer that the same read still has (-1:
-    none), when each key was last read, and every attempt to read."""
+    """When faults were called and over; which of them took each gone element (-1: none), a later add (row) of its
+    writer that the same read still has (-1: none); when each key was last read, and every attempt to read."""
 
     calls: Int64
+    over: Int64
     fault: Int64
     kept: Int64
     last_asked_ns: Int64
@@ -82,14 +84,16 @@ class _Taken:
 
 @dataclass(frozen=True)
 class Depths:
-    """The depth of each fault, in the order of their calls, and what the sets themselves tell."""
+    """The depth of each fault, in the order of their calls, and what the sets themselves tell. `read_again`: somebody
+    read a set twice after the first of them."""
 
     faults: tuple[Depth, ...]
     sets: Histories
+    read_again: bool
 
 
-def depths(history: History, calls_ns: Sequence[int], shown: int) -> Depths:
-    """Measure what faults called at `calls_ns` (ascending) took; `shown` elements of each are named.
+def depths(history: History, calls_ns: Sequence[int], over_ns: Sequence[int], shown: int) -> Depths:
+    """Measure what faults called at `calls_ns` (ascending) and over at `over_ns` took; name `shown` elements.
 
     Raises ValueError for values outside the vocabulary of the history.
     """
@@ -101,8 +105,11 @@ def depths(history: History, calls_ns: Sequence[int], shown: int) -> Depths:
     last_asked_ns = np.full(len(history.keys), -1, np.int64)
     last_asked_ns[sets.reads.key] = sets.reads.asked_ns  # they are in the order of asking
     kept = _kept_later(sets, first_asked(history, sets.adds), calls, fault)
-    taken = _Taken(calls, fault, kept, last_asked_ns, history.at_ns[tried], history.key[tried])
-    return Depths(tuple(_depth(history, sets, taken, i, shown) for i in range(len(calls))), sets)
+    over = np.array(over_ns, np.int64)
+    taken = _Taken(calls, over, fault, kept, last_asked_ns, history.at_ns[tried], history.key[tried])
+    after = sets.reads.key[sets.reads.asked_ns >= (calls[0] if len(calls) else 0)]
+    read_again = len(np.unique(after)) < len(after)
+    return Depths(tuple(_depth(history, sets, taken, i, shown) for i in range(len(calls))), sets, read_again)
 
 
 def _faults(sets: Histories, calls: Int64) -> Int64:
@@ -168,7 +175,7 @@ def _depth(history: History, sets: Histories, taken: _Taken, i: int, shown: int)
     observed, settled = _moments(sets, mine, called_ns, taken)
     return Depth(
         acknowledged=int(ours.sum()),
-        unseen=int((ours & (taken.last_asked_ns[adds.key] < called_ns)).sum()),
+        unseen=_unseen(sets, taken, i),
         gone=len(mine),
         holes=len(holes),
         oldest_ns=int(adds.acked_ns[sets.gone.row[mine[0]]]) if len(mine) else None,
@@ -177,6 +184,18 @@ def _depth(history: History, sets: Histories, taken: _Taken, i: int, shown: int)
         first=tuple(_element(history, sets, at, taken.kept) for at in mine[:shown].tolist()),
         first_holes=tuple(_element(history, sets, at, taken.kept) for at in holes[:shown].tolist()),
     )
+
+
+def _unseen(sets: Histories, taken: _Taken, i: int) -> int:
+    """Count what was acknowledged before fault i and that nobody looked for after it was over.
+
+    A read while it is in force is none: what it takes may be gone only when it is over. What had been missed before is
+    known to be gone.
+    """
+    adds = sets.adds
+    unseen = (adds.acked_ns >= 0) & (adds.acked_ns < taken.calls[i]) & (taken.last_asked_ns[adds.key] < taken.over[i])
+    unseen[sets.gone.row[(taken.fault >= 0) & (taken.fault <= i)]] = False
+    return int(unseen.sum())
 
 
 def _moments(sets: Histories, mine: Int64, called_ns: int, taken: _Taken) -> tuple[Moment | None, Moment | None]:

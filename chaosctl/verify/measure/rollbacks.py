@@ -77,7 +77,7 @@ def rollbacks(recording: Recording, params: RollbackParams) -> Rollbacks:
     torn = bool(recording.incomplete) or not recording.events_named("run_ended")
     within_ns = _UNLIMITED_NS if params.resume_within_ns is None else params.resume_within_ns
     flights = follow(events_of(history), calls, within_ns, torn)
-    deep = depths(history, calls.tolist(), SHOWN)
+    deep = depths(history, calls.tolist(), list(map(_over_ns, facts)), SHOWN)
     each = zip(facts, [*calls[1:].tolist(), NEVER_NS], deep.faults, strict=False)
     measured = [_rollback(recording, fault, next_ns, flights, depth) for fault, next_ns, depth in each]
     judged = flights.fate[flights.judged >= 0]
@@ -128,6 +128,11 @@ def _rollback(recording: Recording, fault: FaultFacts, next_ns: int, flights: Fl
     )
     age_ns = 0 if depth.oldest_ns is None else called_ns - depth.oldest_ns
     return Rollback(fault, int(there.sum()), fates, depth, age_ns, observed, over, row)
+
+
+def _over_ns(fault: FaultFacts) -> int:
+    """Return when a fault was over, as far as it was: healed if it lasts, otherwise applied."""
+    return max(fault.called_ns or 0, fault.returned_ns or 0, (fault.lasting and fault.healed_ns) or 0)
 
 
 def _took(at_ns: int, gap_ns: int, called_ns: int) -> Took:
