@@ -8,6 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How quickly examples are made says how busy the machine is, and nothing about the code.
+settings.register_profile("chaosctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("chaosctl")
 
 
 def _toxiproxy() -> bool:

@@ -36,7 +36,7 @@ class Divergence:
     """Where two runs part for the first time.
 
     `digest`: both have the tick and differ, in `parts` if the target digests parts. `gap`: only one of them has the
-    tick, although both have later ones. `length`: one ends before this tick. `after`: for a digest that differs, the last
+    tick, although both have later ones. `length`: one ends before this tick. `after`: of a differing digest, the last
     tick before it for which both have the same one; None where there is none.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from arena import defects
 from arena.inputlog import CorruptLogError, LineFile, LogReader, encode, encode_config
 from arena.protocol import parse
