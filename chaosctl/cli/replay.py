@@ -64,7 +64,7 @@ def command(
     from chaosctl.report.replays import divergences_in_short, factors_in_short
     from chaosctl.verify.measure.comparable import damage
 
-    params = _params(perturb, runs, tamper if given is None else 0, within if shorten else None)
+    params = _params(perturb, runs, tamper if given is None else 0, within, shorten)
     recording = Recording.open(find_run(run))
     loaded = _experiment_of(recording)
     with tempfile.TemporaryDirectory(prefix="chaosctl-replays-") as folder:
@@ -80,6 +80,8 @@ def command(
         typer.echo(f"{finding.name:<{widest}}  {result:<13}  {finding.why.removeprefix(f'{result}: ')}")
     for line in (*factors_in_short(findings), *divergences_in_short(checked.tables["replays"]), *_shown(findings)):
         typer.echo(line)
+    if shorten and not any(row.get("first_divergence") is not None for row in checked.tables["replays"]):
+        typer.echo("nothing to minimise: no replay parts from another")
     statuses = {str(finding.status) for finding in findings}
     raise typer.Exit(
         ExitCode.FAIL if "fail" in statuses else ExitCode.INCONCLUSIVE if "inconclusive" in statuses else ExitCode.PASS
@@ -93,7 +95,7 @@ def _shown(findings: Sequence[Finding]) -> Iterator[str]:
             yield f"{item.file}: {item.where} {item.text}"
 
 
-def _params(perturb: str, runs: int, tamper: int, within: str | None) -> ReplayParams:
+def _params(perturb: str, runs: int, tamper: int, within: str, shorten: bool) -> ReplayParams:
     """Return the parameters of the objective that the options ask for. Raises UsageError."""
     from chaosctl.experiment.units import parse_duration_ns
     from chaosctl.recording.factors import Factor
@@ -107,11 +109,11 @@ def _params(perturb: str, runs: int, tamper: int, within: str | None) -> ReplayP
         if name not in known:
             raise UsageError(f"--perturb {perturb}: '{name}' is no factor; write all, none, or of {', '.join(known)}")
     try:
-        minimise_ns = None if within is None else parse_duration_ns(within)
+        within_ns = parse_duration_ns(within)
     except ValueError as error:
         raise UsageError(f"--minimise-within {within}: {error}") from None
     factors = tuple(Factor(name) for name in names)
-    return ReplayParams(runs=runs, perturb=factors, tamper=tamper, minimise=minimise_ns)
+    return ReplayParams(runs=runs, perturb=factors, tamper=tamper, minimise=within_ns if shorten else None)
 
 
 def _experiment_of(recording: Recording) -> Loaded:

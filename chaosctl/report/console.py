@@ -85,17 +85,22 @@ def _objectives(say: _Printer, findings: Sequence[Finding]) -> None:
     folded = passing if len(passing) > MAX_FACTORS else []
     shown = [finding for finding in worst_first(findings) if finding not in folded]
     widest = max((len(finding.name) for finding in shown), default=0)
+    marks = max((len(status_word(finding.status)) for finding in findings), default=0) + 2
     for finding in shown:
-        head = say.text(f"{status_word(finding.status):<14} ", STYLES[finding.status])
-        body = say.text(f"{finding.name:<{widest}}  {measurement(finding)}  (expected {expectation(finding)})")
-        say.console.print(head + body)
+        head = say.text(f"{status_word(finding.status):<{marks}}", STYLES[finding.status])
+        measured, expected = f"{finding.name:<{widest}}  {measurement(finding)}", f"(expected {expectation(finding)})"
+        # What does not fit beside the measured goes below it as a whole.
+        fits = marks + len(measured) + 2 + len(expected) <= say.console.width
+        say.console.print(head + say.text(f"{measured}  {expected}" if fits else measured))
+        if not fits:
+            say.line(expected, indent=marks)
         if finding.status is not Status.PASS and finding.why:
             say.line(finding.why, indent=4)
         if finding.status is Status.FAIL:
             for item in finding.evidence[:3]:
                 say.line(f"see {item.file} {item.where}: {item.text}", "dim", indent=4)
     if folded:
-        head = say.text(f"{status_word(Status.PASS):<14} ", STYLES[Status.PASS])
+        head = say.text(f"{status_word(Status.PASS):<{marks}}", STYLES[Status.PASS])
         say.console.print(head + say.text(f"replay under {len(folded)} factors, named below"))
     say.console.print()
 

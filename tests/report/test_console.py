@@ -40,6 +40,12 @@ def test_what_has_to_be_looked_at_comes_first() -> None:
     assert text.index(LOST.name) < text.index(UNSEEN.name) < text.index("recovery.serviceable")
 
 
+def test_what_does_not_fit_stands_below_as_a_whole() -> None:
+    lines = said(verdict(Status.PASS, finding("metrics.some-service.some_long_number.growth"))).splitlines()
+    at = next(number for number, line in enumerate(lines) if "some_long_number" in line)
+    assert lines[at].endswith("1.25 s ± 50 ms") and lines[at + 1] == "        (expected ≤ 3 s)"
+
+
 def test_many_factors_that_change_nothing_are_one_line() -> None:
     names = [f"replay.{factor}" for factor in ("clock", "locale", "timezone", "cpu")]
     broken = finding("replay.hash-seed", Status.FAIL, "parts at tick 3")
