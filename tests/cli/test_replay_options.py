@@ -42,7 +42,7 @@ def test_it_says_that_there_is_nothing_to_minimise(
 ) -> None:
     one = Quantity(2, "replays")
     finding = Finding("replay", "replay", Status.PASS, ">=", one, one, 0.0, "the same", ())
-    row: dict[str, Any] = {"run": "replay-1", "against": "live", "first_divergence": parts}
+    row: dict[str, Any] = {"run": "replay-1", "factor": "cpu", "against": "live", "first_divergence": parts}
     monkeypatch.setattr(Recording, "open", lambda folder: SimpleNamespace(folder=folder))
     monkeypatch.setattr(replay, "find_run", lambda run: run)
     monkeypatch.setattr(replay, "_experiment_of", lambda recording: None)
