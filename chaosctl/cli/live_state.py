@@ -251,5 +251,5 @@ def _listed(value: Any) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Return `12.3ms`, a dash where there is none."""
-    return "–" if value is None else format_duration(value * 1e6)
+    """Return `12.3ms`, a dash where there is none that could be shown."""
+    return "–" if value is None or not math.isfinite(value * 1e6) else format_duration(value * 1e6)
