@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from chaosctl.recording.factors import HELD, Factor
+from chaosctl.recording.factors import HELD, Factor, perturbed_run
 from chaosctl.verify.contract import Checked, Status
 from chaosctl.verify.measure.context import inputs_of
 from chaosctl.verify.replay import CHECKER, ReplayParams
@@ -41,6 +41,21 @@ def test_equal_digests_pass(tmp_path: Path) -> None:
     assert (finding.measured.value, finding.expected.value) == (3, 3)
     assert "50 ticks" in finding.why
     assert [row["run"] for row in checked.tables["replays"]] == list(CODES)
+
+
+def test_a_digest_that_never_changes_shows_nothing(tmp_path: Path) -> None:
+    def constant(count: int) -> Lines:
+        return [{"tick": n, "digest": "00000000"} for n in range(1, count + 1)]
+
+    name = perturbed_run(Factor.HASH_SEED, 1)
+    reached = (5, "replay_canary", {"factor": "hash-seed", "reached": True, "text": "seen"})
+    digests = {"live": constant(20), **all_replays(constant(20)), name: constant(20)}
+    recording = make(tmp_path / "a", Truth(digests=digests, replay_codes={**CODES, name: 0}, events=[reached]))
+    plain, factor = CHECKER.check(recording, ReplayParams(perturb=(Factor.HASH_SEED,))).findings
+    assert {plain.status, factor.status} == {Status.INCONCLUSIVE}
+    assert "the digest is the same at all 20 ticks" in plain.why and "is the same at all 20" in factor.why
+    once = check(tmp_path / "b", {"live": constant(1), **all_replays(constant(1))})
+    assert once.findings[0].status is Status.PASS  # there is but one state to tell
 
 
 def test_one_other_digest_fails_at_its_tick_with_inputs_parts_and_fields(tmp_path: Path) -> None:

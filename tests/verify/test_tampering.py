@@ -13,7 +13,7 @@ from chaosctl.verify.contract import Finding, Status
 from chaosctl.verify.replay import CHECKER, ReplayParams
 from tests.fixtures.generator import Truth, make
 
-SAME = [{"tick": n, "digest": "d"} for n in range(5)]
+SAME = [{"tick": n, "digest": f"d{n}"} for n in range(5)]
 OTHER = [*SAME[:3], {"tick": 3, "digest": "x"}]
 CODES = {"replay-1": 0, "replay-2": 0}
 Events = Sequence[tuple[int, str, Mapping[str, Any]]]

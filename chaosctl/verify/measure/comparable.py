@@ -81,7 +81,8 @@ def why_not(
 ) -> str | None:
     """Return why a replay shows nothing although no digest of it differs; None: it was compared.
 
-    `plain`: the first plain replay. The live run may have fewer ticks than its replays: it was ended in the middle.
+    `plain`: the first plain replay; digests that never change show nothing. The live run may have fewer ticks than its
+    replays: it was ended in the middle.
     """
     if end is None:
         return "it is not recorded that it finished"
@@ -96,6 +97,8 @@ def why_not(
         return f"it has ticks up to {run.ticks[-1]}, and its input log ends at tick {inputs.last}"
     if plain is not None and (more := len(run.lines.keys() - plain.lines.keys())):
         return f"it has ticks that {plain.name} does not have: {more}"
+    if plain is not None and len(plain.lines) > 1 and len({line.digest for line in plain.lines.values()}) == 1:
+        return f"the digest is the same at all {len(plain.lines)} ticks of {plain.name}: it tells no state from another"
     return None
 
 
