@@ -146,6 +146,10 @@ class Bot(locust.User):  # type: ignore[misc]  # locust is untyped here: it must
             self._served_by[service] = version
             self._note("version", service, version)
 
+    def received(self, stream: str, element: int) -> None:
+        """Journal that an element of a stream reached this bot, in the order in which it gets them."""
+        self._note("receive", stream, str(element))
+
     def _note(self, f: str, key: str, value: str) -> None:
         self.recorder.history(time.monotonic_ns(), Mark.OK, self.recorder.next_id(), self.name, f, key, value)
 

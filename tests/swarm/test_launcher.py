@@ -117,6 +117,7 @@ def check_history(lines: Rows, server: LineServer) -> None:
         marks[line["id"]].append(line["mark"])
     assert all(both == ["invoke", "ok"] for both in marks.values())
     assert {line["value"] for line in lines if line["f"] == "event"} == {"started"}
+    assert {(line["key"], line["value"]) for line in lines if line["f"] == "receive"} == {("pushes", "1")}
     sessions = defaultdict(list)
     for line in lines:
         if line["f"] == "session":

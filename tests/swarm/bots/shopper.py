@@ -18,6 +18,7 @@ class Shopper(Bot):
 
     def on_push(self, line: str) -> None:
         self.event(line, "started")
+        self.received("pushes", 1)
 
     def turn(self) -> None:
         wish = self.options.get("wish", "BUY")
