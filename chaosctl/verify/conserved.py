@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
 from chaosctl.experiment.kinds import ObjectiveKind, Params
-from chaosctl.recording.facts import all_over_ns
+from chaosctl.recording.facts import all_over_ns, fault_facts
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class ConservedParams(Params):
 
 
 class ConservedChecker:
-    """One finding a name: every total seen equals the first one, and one was seen after the last fault was over."""
+    """One finding a name: every total seen equals the first one of its service, and each service was seen before the
+    first fault and after the last one was over. What is no finite number was not seen."""
 
     kind = ObjectiveKind(
         name="conserved",
@@ -45,7 +47,8 @@ class ConservedChecker:
 
 def judge_total(recording: Recording, name: str) -> Finding:
     """Return whether a total stayed what it was."""
-    return _finding(name, _asked(recording), all_over_ns(recording))
+    calls_ns = [fault.called_ns for fault in fault_facts(recording) if fault.called_ns is not None]
+    return _finding(name, _asked(recording), min(calls_ns, default=math.inf), all_over_ns(recording))
 
 
 def totals_seen(recording: Recording) -> tuple[str, ...]:
@@ -58,16 +61,15 @@ def _asked(recording: Recording) -> list[Event]:
     return [event for event in recording.events_named("observed") if event.fields.get("what") == "totals"]
 
 
-def _finding(name: str, asked: list[Event], over_ns: float) -> Finding:
+def _finding(name: str, asked: list[Event], struck_ns: float, over_ns: float) -> Finding:
     seen = [(event, event.fields["values"][name]) for event in asked if _names(event, name)]
     first: dict[Any, float] = {}
     moved = [(event, value) for event, value in seen if value != first.setdefault(event.fields.get("service"), value)]
     unanswered = len(asked) - len(seen)
     if moved:
         status, why = Status.FAIL, f"{len(moved)} of {len(seen)} observations differ from the first"
-    elif len(seen) < 2 or all(event.at_ns < over_ns for event, _ in seen):
-        status = Status.INCONCLUSIVE
-        why = f"{name} was not observed after the last fault was over" if seen else f"{name} was never observed"
+    elif doubt := _unseen(name, [event for event, _ in seen], struck_ns, over_ns):
+        status, why = Status.INCONCLUSIVE, doubt
     else:
         status, why = Status.PASS, f"{len(seen)} observations, all equal, the last one after the last fault was over"
     why += f"; {unanswered} times nobody answered with it" if unanswered else ""
@@ -89,11 +91,26 @@ def _finding(name: str, asked: list[Event], over_ns: float) -> Finding:
     )
 
 
+def _unseen(name: str, seen: list[Event], struck_ns: float, over_ns: float) -> str | None:
+    """Why equal observations show not that nothing changed: each service must be seen before and after the faults."""
+    at_ns: dict[Any, list[int]] = {}
+    for event in seen:
+        at_ns.setdefault(event.fields.get("service"), []).append(event.at_ns)
+    if not seen:
+        return f"{name} was never observed"
+    if any(min(times) > struck_ns for times in at_ns.values()):
+        return f"{name} was not observed before the first fault"
+    if any(len(times) < 2 or max(times) < over_ns for times in at_ns.values()):
+        return f"{name} was not observed after the last fault was over"
+    return None
+
+
 def _names(event: Event, name: str) -> bool:
     values = event.fields.get("values")
     if event.fields.get("ok") is False or not isinstance(values, dict):
         return False
-    return isinstance(values.get(name), int | float)
+    value = values.get(name)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 CHECKER = ConservedChecker()

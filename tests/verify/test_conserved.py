@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from chaosctl.verify.conserved import CHECKER, ConservedParams
 from chaosctl.verify.contract import Finding, Status
 from tests.fixtures.generator import LOAD_START, TIMELINE_START, S, TrueFault, Truth, make
@@ -39,6 +41,28 @@ def test_a_total_not_seen_after_the_last_fault_is_inconclusive(tmp_path: Path) -
 def test_a_total_never_seen_is_inconclusive(tmp_path: Path) -> None:
     finding = check(tmp_path, [])
     assert finding.status is Status.INCONCLUSIVE and finding.measured.value is None
+
+
+def test_a_total_not_seen_before_the_first_fault_is_inconclusive(tmp_path: Path) -> None:
+    finding = check(tmp_path, [(TIMELINE_START + S, 990), (HEALED + S, 990)])
+    assert finding.status is Status.INCONCLUSIVE and "before the first fault" in finding.why
+
+
+def test_each_service_has_to_be_seen_before_and_after(tmp_path: Path) -> None:
+    def said(at: int, service: str) -> tuple[int, str, dict[str, object]]:
+        return at, "observed", {"what": "totals", "service": service, "values": {"gold": 5}, "ok": True}
+
+    events = [said(LOAD_START, "world"), said(LOAD_START, "bank"), said(HEALED + S, "world")]
+    for folder, last, status in (("a", "world", Status.INCONCLUSIVE), ("b", "bank", Status.PASS)):
+        truth = Truth(events=[*events, said(HEALED + 2 * S, last)], faults=[TrueFault(ready=HEALED)])
+        (finding,) = CHECKER.check(make(tmp_path / folder, truth), ConservedParams.model_validate(["gold"])).findings
+        assert finding.status is status, finding.why
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_what_is_no_finite_number_was_not_seen(tmp_path: Path, odd: float) -> None:
+    finding = check(tmp_path, [(LOAD_START, odd), (LOAD_START + S, 1000), (HEALED + S, 1000), (HEALED + 2 * S, odd)])
+    assert finding.status is Status.PASS and finding.measured.value == 1000
 
 
 def test_a_fault_that_still_lasts_leaves_it_open(tmp_path: Path) -> None:
