@@ -130,15 +130,21 @@ def main() -> int:
     parser.add_argument("--operations", type=int, default=10_000_000)
     parser.add_argument("--bundle", type=Path, help="make the bundle here and keep it, or judge the one that is there")
     parser.add_argument("--judge", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     sys.path.insert(0, str(ROOT))
+    if asked.make:
+        make(asked.make, asked.operations)
+        return 0
     if asked.judge:
         judge_once(asked.judge)
         return 0
     with tempfile.TemporaryDirectory() as parent:
         folder = asked.bundle or Path(parent) / "bundle"
         if not folder.exists():
-            make(folder, asked.operations)
+            # A process of its own: the peak memory of a process is handed on to those that it starts.
+            command = [sys.executable, __file__, "--operations", str(asked.operations), "--make", str(folder)]
+            subprocess.run(command, check=True)
         size_mb = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
         command = [sys.executable, __file__, "--judge", str(folder)]
         *odd, said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
