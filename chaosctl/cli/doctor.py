@@ -129,10 +129,25 @@ def _docker() -> Fact:
             "Docker Engine",
             "optional",
             f"does not answer ({_first_line(error)})",
-            "no targets in containers",
+            "nothing yet: targets are processes",
             "install docker.io and start dockerd, or set DOCKER_HOST",
         )
     return Fact("Docker Engine", "ok", f"{version.get('Version', '?')} (API {version.get('ApiVersion', '?')})")
+
+
+def _faketime() -> Fact:
+    from chaosctl.replay.perturb import FAKETIME_FOLDERS, find_faketime
+
+    library = find_faketime(FAKETIME_FOLDERS)
+    if library is not None:
+        return Fact("libfaketime", "ok", str(library))
+    return Fact(
+        "libfaketime",
+        "optional",
+        f"not below {', '.join(FAKETIME_FOLDERS)}",
+        "the replay factor `clock` is not tested, but for services that read the time from a file",
+        "apt-get install libfaketime",
+    )
 
 
 def _program(name: str, cost: str, mend: str) -> Callable[[], Fact]:
@@ -179,6 +194,7 @@ LOOKS: tuple[Callable[[], Fact], ...] = (
     _netem,
     _toxiproxy,
     _docker,
+    _faketime,
     _program("redis-server", "experiments/redis cannot run", "apt-get install redis-server"),
     _program("nginx", "experiments/http cannot run", "apt-get install nginx-light"),
 )
