@@ -18,7 +18,8 @@ from chaosctl.cli.arguments import RunFolder, find_run
 def command(
     run: RunFolder,
     objective: Annotated[
-        str | None, typer.Argument(help="An objective (recovery) or one of its findings (recovery.steady).")
+        str | None,
+        typer.Argument(help="An objective (recovery) or one of its findings (recovery.steady).", metavar="[OBJECTIVE]"),
     ] = None,
 ) -> None:
     """Judge the recording and print how that came about."""

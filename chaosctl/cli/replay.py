@@ -39,7 +39,12 @@ NOTICED = {"pass": "noticed", "fail": "not noticed", "inconclusive": "not tested
 def command(
     run: RunFolder,
     perturb: Annotated[
-        str, typer.Option("--perturb", help="Factors to change: all, none, or hash-seed,clock.", metavar="FACTORS")
+        str,
+        typer.Option(
+            "--perturb",
+            help="Factors: all, none, or some (hash-seed,clock); a wrong name lists them.",
+            metavar="FACTORS",
+        ),
     ] = "all",
     runs: Annotated[int, typer.Option("--runs", min=2, max=100, help="How many plain replays.")] = 2,
     tamper: Annotated[

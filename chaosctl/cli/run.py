@@ -51,7 +51,7 @@ def command(
     trials: Annotated[
         int,
         typer.Option(
-            "--trials", min=1, max=1000, metavar="N", help="Run it so often, each time with a seed drawn from --seed."
+            "--trials", min=1, max=1000, metavar="N", help="Run it N times, each with a seed drawn from --seed."
         ),
     ] = 1,
     relay: Annotated[
