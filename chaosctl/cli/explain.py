@@ -19,7 +19,7 @@ def command(
     run: RunFolder,
     objective: Annotated[
         str | None,
-        typer.Argument(help="An objective (recovery) or one of its findings (recovery.steady).", metavar="[OBJECTIVE]"),
+        typer.Argument(help="An objective (recovery) or one of its findings (recovery.steady).", metavar="OBJECTIVE"),
     ] = None,
 ) -> None:
     """Judge the recording and print how that came about."""

@@ -17,7 +17,7 @@ from chaosctl.errors import UsageError
 
 
 def command(
-    name: Annotated[str | None, typer.Argument(help="Only this fault.", metavar="[NAME]")] = None,
+    name: Annotated[str | None, typer.Argument(help="Only this fault.", metavar="NAME")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what can be injected."""

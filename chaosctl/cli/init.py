@@ -20,9 +20,7 @@ CONTENTS = ("experiments/arena", "bots/arena.py")
 
 
 def command(
-    folder: Annotated[
-        Path, typer.Argument(help="Where to write it; must be new or empty.", metavar="[FOLDER]")
-    ] = Path(),
+    folder: Annotated[Path, typer.Argument(help="Where to write it; must be new or empty.", metavar="FOLDER")] = Path(),
 ) -> None:
     """Write the starter and say what to do next."""
     from chaosctl.cli.schema import schema_text

@@ -13,7 +13,7 @@ import typer
 
 
 def command(
-    run_id: Annotated[str | None, typer.Argument(help="Only this run.", metavar="[RUN_ID]")] = None,
+    run_id: Annotated[str | None, typer.Argument(help="Only this run.", metavar="RUN_ID")] = None,
 ) -> None:
     """Restore every abandoned run, and say what was done. Exits with 8 if something could not be undone."""
     from chaosctl.errors import CleanupError

@@ -17,7 +17,7 @@ from chaosctl.cli.arguments import REPORTS, AsJson
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="Where the runs are.", metavar="[FOLDER]")] = REPORTS,
+    folder: Annotated[Path, typer.Argument(help="Where the runs are.", metavar="FOLDER")] = REPORTS,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
     as_json: AsJson = False,
 ) -> None:
