@@ -1,7 +1,8 @@
 """The `inconsistency` objective: for how long, at most, reads lacked something acknowledged that later reads had again.
 
 Such a read is stale: it was answered by a replica that lagged behind. What no later read has is lost, and the business
-of `lost_acks`. A time in which nobody read is one in which nobody can tell.
+of `lost_acks`; but where it was missing for longer than the limit when it was last looked for, it may also have been
+late, and nobody knows. A time in which nobody read is one in which nobody can tell, too.
 """
 
 from __future__ import annotations
@@ -56,12 +57,16 @@ def _finding(seen: Staleness, limit_ns: int) -> Finding:
     longest = seen.longest
     most_ns = longest.found_ns - longest.from_ns if longest else 0
     surely_ns = longest.last_ns - longest.first_ns if longest else 0
-    status = at_most(seen.least_ns, max(most_ns, seen.blind_ns), limit_ns) if seen.judged else Status.INCONCLUSIVE
+    possible_ns = max(most_ns, seen.blind_ns, seen.open_ns)
+    status = at_most(seen.least_ns, possible_ns, limit_ns) if seen.judged else Status.INCONCLUSIVE
     why = f"{seen.elements} acknowledged elements were missing from reads and there again later"
     if longest:
         why += f", {longest.element} of {longest.key} for {format_duration(surely_ns)} to {format_duration(most_ns)}"
     if seen.blind_ns > limit_ns:
         why += f"; for {format_duration(seen.blind_ns)} nobody read {seen.blind_key}, so nobody knows"
+    if seen.open_ns > limit_ns:
+        why += f"; up to the last read of {seen.open_key} something was missing from it, for up to "
+        why += f"{format_duration(seen.open_ns)}: whether it was late or is lost nobody knows"
     return Finding(
         name="inconsistency",
         checker="inconsistency",

@@ -60,7 +60,8 @@ class Staleness:
     """What was late: so many `elements`, of which `longest` may have been so for longest; one surely for `least_ns`.
 
     `judged` reads had something to show. `blind_ns` is the longest time for which nobody read a key to which something
-    had been added: what happened in between is not known.
+    had been added: what happened in between is not known. `open_ns` is the longest time for which something may have
+    been missing up to the last read of its key: whether it was late or lost is not known.
     """
 
     judged: int
@@ -69,6 +70,8 @@ class Staleness:
     longest: Stale | None
     blind_ns: int
     blind_key: str
+    open_ns: int = 0
+    open_key: str = ""
 
 
 def last_acknowledged_ns(history: History) -> int:
@@ -139,12 +142,13 @@ def staleness(history: History) -> Staleness:
     judged = int((reads.asked_ns > first_ns[reads.key]).sum())
     blind_ns, blind_key = _blind(reads, first_ns, last_ns)
     named = history.keys[blind_key] if blind_key >= 0 else ""
-    first, last = _late(adds, reads, since_ns)
+    before, after = _neighbours(reads)
+    first, last, open_ns, open_key = _late(adds, reads, since_ns, after)
+    still = history.keys[open_key] if open_key >= 0 else ""
     late = np.flatnonzero(first >= 0)
     if not len(late):
-        return Staleness(judged, 0, 0, None, blind_ns, named)
+        return Staleness(judged, 0, 0, None, blind_ns, named, open_ns, still)
     first, last = first[late], last[late]
-    before, after = _neighbours(reads)
     from_ns = np.maximum(since_ns[late], np.where(before[first] >= 0, reads.asked_ns[before[first]], 0))
     found = after[last]  # it has the element: the read before it is the last one that does not
     at = int(np.argmax(reads.asked_ns[found] - from_ns))
@@ -160,20 +164,23 @@ def staleness(history: History) -> Staleness:
         found_ns=int(reads.asked_ns[found[at]]),
     )
     least_ns = int((reads.asked_ns[last] - reads.asked_ns[first]).max())
-    return Staleness(judged, len(late), least_ns, longest, blind_ns, named)
+    return Staleness(judged, len(late), least_ns, longest, blind_ns, named, open_ns, still)
 
 
-def _late(adds: Adds, reads: Reads, since_ns: Int64) -> tuple[Int64, Int64]:
+def _late(adds: Adds, reads: Reads, since_ns: Int64, after: Int64) -> tuple[Int64, Int64, int, int]:
     """Return the first and the last read that lacks each element though a read asked for later has it; -1 for none.
+    And for how long at most something was missing up to the last read of its key (the one with none `after` it), and
+    the key; 0 and -1 if nothing was.
 
-    Where no read lacks anything, both are empty.
+    Where no read lacks anything, the first two are empty.
     """
     universe = Universe(adds.key, adds.element)
     gaps, behind = _behind(universe, reads, since_ns)
     which = np.flatnonzero(behind)
     first, last = np.full((2, len(since_ns) if len(which) else 0), -1, np.int64)
+    open_ns, open_key = 0, -1
     if not len(which):
-        return first, last
+        return first, last, open_ns, open_key
     latest = _latest_showing(universe, reads, len(since_ns))
     of_key = reads.key[gaps.of[which]]
     for key in np.unique(of_key).tolist():
@@ -184,10 +191,15 @@ def _late(adds: Adds, reads: Reads, since_ns: Int64) -> tuple[Int64, Int64]:
         for n, low, high in zip(gaps.of[mine].tolist(), gaps.low[mine].tolist(), gaps.high[mine].tolist(), strict=True):
             asked_ns = reads.asked_ns[n]
             high = min(high, begin + int(np.searchsorted(rest_ns, asked_ns)))
-            places = low + np.flatnonzero((since_ns[low:high] < asked_ns) & (latest[low:high] > n))
+            missing = low + np.flatnonzero(since_ns[low:high] < asked_ns)
+            if after[n] < 0 and len(missing):
+                had_ns = np.where(latest[missing] >= 0, reads.asked_ns[latest[missing]], -1)
+                missing_ns = int(asked_ns - np.maximum(since_ns[missing], had_ns).min())
+                open_ns, open_key = max((open_ns, open_key), (missing_ns, key))
+            places = missing[latest[missing] > n]
             last[places] = n
             first[places[first[places] < 0]] = n
-    return first, last
+    return first, last, open_ns, open_key
 
 
 def _latest_showing(universe: Universe, reads: Reads, length: int) -> Int64:
