@@ -10,7 +10,8 @@ end, by what the bots that take part in it were told:
   `resume_within` after that end and without an end of its own afterwards, that it is still open
 - neither: the target knows it no more, or says after `resume_within` that it is still open, and nobody was told an end
 - late: it was settled later than `resume_within` after the call, and should have been rolled back by then
-- not seen: nobody was told anything conclusive afterwards; this is inconclusive
+- not seen: nobody was told anything conclusive afterwards, or another event of the same name began after its end; this
+  is inconclusive
 
 Both, half-applied, neither and late fail. An event in flight over several faults is counted at each of them, and judged
 once, by the last fault before its end. Of a lasting fault, too, time counts from its call. When a bot is told counts as

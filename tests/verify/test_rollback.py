@@ -77,6 +77,20 @@ def test_an_answer_that_it_is_open_that_is_overtaken_by_the_end_is_no_contradict
     assert found["ends"].status is Status.PASS and found.rows[0]["resumed"] == 1
 
 
+@pytest.mark.parametrize("end", [{}, {"a": "settled"}, {"a": "rolled_back"}])
+def test_a_name_that_is_used_again_cannot_be_followed(tmp_path: Path, end: dict[str, str]) -> None:
+    def write(story: Story) -> None:
+        flight(story, "m1", a="settled", b="settled")
+        story.event(F - 4 * S, "m2", a="started")
+        story.event(F - 3 * S, "m2", a="settled")
+        story.event(F - S, "m2", a="started")
+        story.event(F + S, "m2", **end)
+
+    found = check(tmp_path, write)
+    assert found["ends"].status is found["settled"].status is Status.INCONCLUSIVE
+    assert (found.rows[0]["resumed"], found.rows[0]["not_seen"]) == (1, 1)
+
+
 @pytest.mark.parametrize("told", [{}, {"a": "open"}])
 def test_what_nobody_saw_end_is_inconclusive_and_never_settled(tmp_path: Path, told: dict[str, str]) -> None:
     found = check(tmp_path, lambda story: flight(story, **told))

@@ -3,7 +3,8 @@
 Several parts can be told at different times, and asking can show what no push told. So an event ends when the first
 of its parts is told an end; where what was told is contradictory, when the last contradiction was told (one is that it
 is still open, long after another part was told an end); where the target no longer knew it, when it last said so;
-otherwise it never ended.
+otherwise it never ended. One that begins again under the same name, for a bot that had been told its end, cannot be
+followed: nobody can tell one life from the other.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Events:
     where it never did; `first_end_ns` is NEVER_NS where no part was told an end. `both`: one part was told two
     different ends; `half`: two parts were told different ends, or one an end and one that there is no such event.
     `unended_ns` is when a part to which nothing was said of an end afterwards was last told that it is open, or -1.
-    `told`: how many parts were told an end, or that there is none.
+    `again`: it began once more for a part that had been told its end. `told`: how many parts were told an end, or that
+    there is none.
     """
 
     key: Int32
@@ -59,6 +61,7 @@ class Events:
     both: Bools
     half: Bools
     unended_ns: Int64
+    again: Bools
     told: Int64
 
     def __len__(self) -> int:
@@ -106,6 +109,8 @@ def events_of(history: History) -> Events:
     is_end = (value == _SETTLED) | (value == _ROLLED_BACK)
     part_open_ns, part_end_ns = (_most(part, at_ns, which, len(parts)) for which in (value == _OPEN, is_end))
     unended = part_open_ns > part_end_ns
+    part_started_ns = _most(part, at_ns, value == _STARTED, len(parts))
+    part_first_end_ns = _least(part, at_ns, is_end, len(parts))
     return Events(
         key=keys.astype(np.int32),
         started_ns=_least(event, at_ns, value == _STARTED, n),
@@ -118,6 +123,7 @@ def events_of(history: History) -> Events:
         both=_any(of[settled & rolled_back], n),
         half=differ | (_any(of[ended], n) & _any(of[absent], n)),
         unended_ns=_most(of[unended], part_open_ns[unended], np.ones(int(unended.sum()), np.bool_), n),
+        again=_any(of[part_started_ns > part_first_end_ns], n),
         told=np.bincount(of[ended | absent], minlength=n).astype(np.int64),
     )
 
@@ -129,6 +135,7 @@ def follow(events: Events, calls_ns: Int64, resume_within_ns: int, torn: bool) -
     """
     half_open = events.half_open(resume_within_ns) & (not torn)
     over_ns = np.where(half_open, np.maximum(events.over_ns(), events.unended_ns), events.over_ns())
+    over_ns = np.where(events.again, NEVER_NS, over_ns)
     judged = np.searchsorted(calls_ns, over_ns, side="right") - 1
     called_ns = calls_ns[np.maximum(judged, 0)] if len(calls_ns) else np.zeros(len(events), np.int64)
     judged = np.where((judged >= 0) & (events.started_ns < called_ns), judged, -1)
@@ -136,6 +143,7 @@ def follow(events: Events, calls_ns: Int64, resume_within_ns: int, torn: bool) -
     still_open = (events.open_ns - called_ns > resume_within_ns) & (not torn)
     ended = events.settled | events.rolled_back
     cases = (
+        (events.again, Fate.NOT_SEEN),
         (events.both, Fate.BOTH),
         (events.half | half_open, Fate.HALF_APPLIED),
         (events.settled & beyond, Fate.LATE),
