@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator, model_validator
 
 
 class Params(BaseModel):
@@ -27,6 +27,17 @@ class Params(BaseModel):
         if isinstance(value, bool) and counts and not any(isinstance(one, BeforeValidator) for one in field.metadata):
             raise ValueError(f"'{str(value).lower()}' is not a whole number; write 0, or how many")
         return value
+
+
+class ShortParams(Params):
+    """Parameters of which one may stand alone: `lost_acks: 0` is short for `lost_acks: { at_most: 0 }`."""
+
+    stands_alone: ClassVar[str] = "at_most"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, given: Any) -> Any:
+        return given if isinstance(given, dict) else {cls.stands_alone: given}
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ such event. Bots that were told nothing say nothing; at least one event with two
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.kinds import ObjectiveKind, ShortParams
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 
 if TYPE_CHECKING:
@@ -22,15 +22,10 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-class AtomicParams(Params):
+class AtomicParams(ShortParams):
     """`atomic: 0` is short for `atomic: { at_most: 0 }`."""
 
     at_most: int = Field(0, ge=0, description="So many events may end differently for those who take part")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return given if isinstance(given, dict) else {"at_most": given}
 
 
 class AtomicChecker:

@@ -7,11 +7,11 @@ fault, the time is from the last acknowledgement on. What never becomes complete
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.kinds import ObjectiveKind, ShortParams
 from chaosctl.experiment.units import DurationNs, format_duration
 from chaosctl.recording.facts import all_over_ns
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
@@ -24,15 +24,12 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-class ConvergenceParams(Params):
+class ConvergenceParams(ShortParams):
     """`convergence: 5s` is short for `convergence: { within: 5s }`."""
 
-    within_ns: DurationNs = Field(alias="within", description="Every read is complete so long after the last fault")
+    stands_alone = "within"
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return given if isinstance(given, dict) else {"within": given}
+    within_ns: DurationNs = Field(alias="within", description="Every read is complete so long after the last fault")
 
 
 class ConvergenceChecker:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.kinds import ObjectiveKind, ShortParams
 from chaosctl.experiment.units import DurationNs, Share
 from chaosctl.recording.facts import During, strikes, windows
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
 
 
-class ErrorsParams(Params):
+class ErrorsParams(ShortParams):
     """`errors: 0.1%` is short for `errors: { at_most: 0.1% }`."""
 
     at_most: Share = Field(description="At most this share of the operations fails or stays without an answer")
@@ -24,11 +24,6 @@ class ErrorsParams(Params):
     settle_ns: DurationNs = Field(3_000_000_000, alias="settle", description="`steady` starts so long after a heal")
     cohort: str | None = Field(None, description="Only the bots of this cohort")
     operation: str | None = Field(None, description="Only this operation")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return given if isinstance(given, dict) else {"at_most": given}
 
 
 class ErrorsChecker:

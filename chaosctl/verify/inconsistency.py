@@ -7,11 +7,11 @@ late, and nobody knows. A time in which nobody read is one in which nobody can t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.kinds import ObjectiveKind, ShortParams
 from chaosctl.experiment.units import DurationNs, format_duration
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 from chaosctl.verify.estimate import at_most
@@ -21,15 +21,10 @@ if TYPE_CHECKING:
     from chaosctl.verify.measure.freshness import Stale, Staleness
 
 
-class InconsistencyParams(Params):
+class InconsistencyParams(ShortParams):
     """`inconsistency: 2s` is short for `inconsistency: { at_most: 2s }`."""
 
     at_most_ns: DurationNs = Field(alias="at_most", description="What was acknowledged may be missing for so long")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return given if isinstance(given, dict) else {"at_most": given}
 
 
 class InconsistencyChecker:

@@ -7,11 +7,11 @@ unknown outcome is neither lost nor extra. An element that no later read covers 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.kinds import ObjectiveKind, ShortParams
 from chaosctl.experiment.units import format_duration
 from chaosctl.recording.facts import fault_facts
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
@@ -23,15 +23,10 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-class LostAcksParams(Params):
+class LostAcksParams(ShortParams):
     """`lost_acks: 0` is short for `lost_acks: { at_most: 0 }`."""
 
     at_most: int = Field(0, ge=0, description="So many acknowledged operations may be lost")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return given if isinstance(given, dict) else {"at_most": given}
 
 
 class LostAcksChecker:

@@ -7,11 +7,11 @@ nobody knows what became: inconclusive.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.kinds import ObjectiveKind, ShortParams
 from chaosctl.experiment.units import format_duration
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 
@@ -22,15 +22,10 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-class LostSessionsParams(Params):
+class LostSessionsParams(ShortParams):
     """`lost_sessions: 0` is short for `lost_sessions: { at_most: 0 }`."""
 
     at_most: int = Field(0, ge=0, description="So many times a session may be lost")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return given if isinstance(given, dict) else {"at_most": given}
 
 
 class LostSessionsChecker:

@@ -6,11 +6,11 @@ was asked for after the add was acknowledged. An add of unknown outcome demands 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.kinds import ObjectiveKind, ShortParams
 from chaosctl.verify.contract import Checked
 from chaosctl.verify.session_finding import judge_session
 
@@ -18,15 +18,10 @@ if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
 
 
-class ReadYourWritesParams(Params):
+class ReadYourWritesParams(ShortParams):
     """`read_your_writes: 0` is short for `read_your_writes: { at_most: 0 }`."""
 
     at_most: int = Field(0, ge=0, description="So many of a bot's own elements may be missing from its reads")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return given if isinstance(given, dict) else {"at_most": given}
 
 
 class ReadYourWritesChecker:

@@ -6,11 +6,11 @@ outcome may be received or not; what a receiver got before its first and after i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.kinds import ObjectiveKind, ShortParams
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 
 if TYPE_CHECKING:
@@ -20,17 +20,12 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-class TotalOrderParams(Params):
+class TotalOrderParams(ShortParams):
     """`total_order: 0` is short for `total_order: { at_most: 0 }`."""
 
     at_most: int = Field(
         0, ge=0, description="So many elements of each kind may be lost, doubled, out of order, unsent"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return given if isinstance(given, dict) else {"at_most": given}
 
 
 class TotalOrderChecker:

@@ -6,11 +6,11 @@ are of one set.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.kinds import ObjectiveKind, ShortParams
 from chaosctl.verify.contract import Checked
 from chaosctl.verify.session_finding import judge_order
 
@@ -18,17 +18,12 @@ if TYPE_CHECKING:
     from chaosctl.recording.reader import Recording
 
 
-class WritesFollowReadsParams(Params):
+class WritesFollowReadsParams(ShortParams):
     """`writes_follow_reads: 0` is short for `writes_follow_reads: { at_most: 0 }`."""
 
     at_most: int = Field(
         0, ge=0, description="So many elements may be missing behind what a bot wrote after it had read them"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        return given if isinstance(given, dict) else {"at_most": given}
 
 
 class WritesFollowReadsChecker:
