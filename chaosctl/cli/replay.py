@@ -66,7 +66,6 @@ def command(
 ) -> None:
     """Print what each factor does to the replay. Exits with 0, 1 (it parts), 4 (a damaged log) or 6 (not tested)."""
     from chaosctl.recording.reader import Recording
-    from chaosctl.report.replays import divergences_in_short, factors_in_short
     from chaosctl.verify.measure.comparable import damage
 
     params = _params(perturb, runs, tamper if given is None else 0, within, shorten)
@@ -78,19 +77,26 @@ def command(
         raise RecordingError(
             f"{given or recording.folder / 'inputs'}: a log that is damaged cannot be replayed: {reason}"
         )
-    findings = checked.findings
-    widest = max(len(finding.name) for finding in findings)
-    for finding in findings:
-        result = (NOTICED if finding.name == "replay.isolation" else RESULTS)[finding.status]
-        typer.echo(f"{finding.name:<{widest}}  {result:<13}  {finding.why.removeprefix(f'{result}: ')}")
-    for line in (*factors_in_short(findings), *divergences_in_short(checked.tables["replays"]), *_shown(findings)):
+    for line in _lines(checked, shorten):
         typer.echo(line)
-    if shorten and not any(row.get("first_divergence") is not None for row in checked.tables["replays"]):
-        typer.echo("nothing to minimise: no replay parts from another")
-    statuses = {str(finding.status) for finding in findings}
+    statuses = {str(finding.status) for finding in checked.findings}
     raise typer.Exit(
         ExitCode.FAIL if "fail" in statuses else ExitCode.INCONCLUSIVE if "inconclusive" in statuses else ExitCode.PASS
     )
+
+
+def _lines(checked: Checked, shorten: bool) -> Iterator[str]:
+    """Yield what is printed of the replays; `shorten`: a shortest log was asked for."""
+    from chaosctl.report.replays import divergences_in_short, factors_in_short
+
+    findings, rows = checked.findings, checked.tables["replays"]
+    widest = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        result = (NOTICED if finding.name == "replay.isolation" else RESULTS)[finding.status]
+        yield f"{finding.name:<{widest}}  {result:<13}  {finding.why.removeprefix(f'{result}: ')}"
+    yield from (*factors_in_short(findings), *divergences_in_short(rows), *_shown(findings))
+    if shorten and not any(row.get("first_divergence") is not None for row in rows):
+        yield "nothing to minimise: no replay parts from another"
 
 
 def _shown(findings: Sequence[Finding]) -> Iterator[str]:
