@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -98,11 +99,16 @@ def _objectives(say: _Printer, findings: Sequence[Finding]) -> None:
             say.line(finding.why, indent=4)
         if finding.status is Status.FAIL:
             for item in finding.evidence[:3]:
-                say.line(f"see {item.file} {item.where}: {item.text}", "dim", indent=4)
+                more = "" if _but_numbers(item.text) == _but_numbers(finding.why) else f": {item.text}"
+                say.line(f"see {item.file} {item.where}{more}", "dim", indent=4)
     if folded:
         head = say.text(f"{status_word(Status.PASS):<{marks}}", STYLES[Status.PASS])
         say.console.print(head + say.text(f"replay under {len(folded)} factors, named below"))
     say.console.print()
+
+
+def _but_numbers(text: str) -> str:
+    return re.sub(r"[0-9]+", "0", text)
 
 
 def _recovery(say: _Printer, verdict: Verdict) -> None:

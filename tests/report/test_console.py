@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from chaosctl.report.console import print_summary
-from chaosctl.verify.contract import Status, Verdict
+from chaosctl.verify.contract import Evidence, Status, Verdict
 from tests.report.bundle import DIVERGENCE, HOSTILE, LATE, LOST, UNSEEN, finding, verdict
 
 
@@ -38,6 +38,18 @@ def test_each_objective_says_expected_measured_and_why() -> None:
 def test_what_has_to_be_looked_at_comes_first() -> None:
     text = said(verdict(Status.FAIL, finding(), UNSEEN, LOST))
     assert text.index(LOST.name) < text.index(UNSEEN.name) < text.index("recovery.serviceable")
+
+
+def test_evidence_does_not_say_the_reason_again() -> None:
+    why = "replay-1 parts from live at tick 38"
+    evidence = (
+        Evidence("a", "tick 38", why),
+        Evidence("b", "tick 38", why.replace("-1", "-2")),
+        Evidence("c", "", "x"),
+    )
+    text = said(verdict(Status.FAIL, finding("replay", Status.FAIL, why, evidence=evidence)))
+    assert text.count("parts from live") == 1
+    assert "see a tick 38\n" in text and "see b tick 38\n" in text and "see c : x" in text
 
 
 def test_what_does_not_fit_stands_below_as_a_whole() -> None:
