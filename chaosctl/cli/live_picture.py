@@ -41,7 +41,7 @@ def picture(plan: Plan, state: LiveState, now_ns: int, console: Console) -> Text
     """Return the whole picture, at most as wide and one line less high than the terminal."""
     width, height = max(console.size.width, LEAST_WIDTH), max(console.size.height - 2, 2)  # below the heading
     head = _head(plan, state, now_ns)
-    lines = [*_strip(plan, state, now_ns, width - LABEL_WIDTH - 1), *_load(state)]
+    lines = [*_strip(plan, state, now_ns, width - LABEL_WIDTH - 1), *_load(state, width - LABEL_WIDTH)]
     services = _services(state, roomy=height >= 30)
     spare = height - len(lines) - len(services)
     faults = _faults(plan, state, now_ns, max(spare - 3, 0))
@@ -128,9 +128,12 @@ def _fault(fault: PlannedFault, state: LiveState, now_ns: int) -> tuple[int, str
     return 0, f"● {name} since {clock(seen.applied_ns)}{doubt}", "yellow"
 
 
-def _load(state: LiveState) -> Iterator[Line]:
+def _load(state: LiveState, width: int) -> Iterator[Line]:
     if state.workers:
-        yield ("load", status_line(state, probe=False), "")
+        words = status_line(state, probe=False)
+        rates, latency, of_it = words.partition("  p50")
+        lines = [words] if len(words) <= width else [rates, f"{latency}{of_it}".strip()]
+        yield from (("" if number else "load", line, "") for number, line in enumerate(lines))
     if state.routes:
         routes = sorted(state.routes.items(), reverse=True)  # relay first
         words = "   ".join(f"{name} {_route(route)}" for name, route in routes)

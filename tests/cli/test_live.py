@@ -69,6 +69,12 @@ def test_the_picture_says_where_the_run_is() -> None:
     assert "0:09.0 f1-latency NOT proved: no delay seen" in text
 
 
+def test_on_a_narrow_terminal_the_latency_has_a_line_of_its_own() -> None:
+    lines = drawn(state_after(), width=60)
+    at = next(number for number, line in enumerate(lines) if line.startswith("load"))
+    assert lines[at].endswith("unknown 1/s") and lines[at + 1].strip() == "p50 15ms  p99 90ms"
+
+
 def test_what_comes_twice_a_second_does_not_push_out_what_happened() -> None:
     flood = tuple((10, "metrics", {"service": "world", "round": turn}) for turn in range(50))
     text = "\n".join(drawn(state_after(*flood)))
