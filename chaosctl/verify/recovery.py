@@ -8,6 +8,8 @@ tells about that fault, unless an outage was on already.
 - serviceable: the first of 20 consecutive scheduled probes that are all good, after the first that is not
 - steady: the first stretch of `hold` from serviceable on in which what is declared holds: `p99` and `errors` of the
   operations; where neither is declared, every probe is good. The finding says which of them it went by.
+- relapses: how often probes failed again from serviceable to the window's end; failures with nothing good in between
+  are one. Where probes saw nothing meanwhile, a limit that is not broken is not known to be kept
 
 A limit counts from the *heal* of a lasting fault (while it lasts, an outage is what was asked for) and from the
 *inject* of a fault at one moment. What was not seen before the window's end is censored, `> T`: a fail if T is over
@@ -48,6 +50,7 @@ class RecoveryParams(Params):
     errors: Share | None = Field(None, description="Steady: at most this share of operations goes wrong")
 
 
+_SHOWN = 10
 _NO_FAULT = (Status.INCONCLUSIVE, "no fault was planned, so there is nothing to recover from")
 
 
@@ -129,8 +132,17 @@ def _relapses(limit: int, after: tuple[Aftermath, ...]) -> Finding:
         measured=Quantity(max(seen, default=None), "count"),
         uncertainty=0.0,
         why=why,
-        evidence=tuple(Evidence("samples/probe-relay.arrow", one.fault, why) for (_, why), one in judged),
+        evidence=tuple(line for (_, why), one in judged for line in _fell(one, why)),
     )
+
+
+def _fell(after: Aftermath, why: str) -> list[Evidence]:
+    """Return each time that it fell over again after one fault; where it never did, why that is what was seen."""
+    times = [
+        f"{after.fault}: the probe at {one.at_ns / 1e9:.3f}s failed again: {one.error or 'wrong'}"
+        for one in after.relapses[:_SHOWN]
+    ]
+    return [Evidence("samples/probe-relay.arrow", after.fault, text) for text in times or [why]]
 
 
 def _judge_relapses(limit: int, after: Aftermath) -> tuple[Status, str]:

@@ -77,5 +77,5 @@ def test_what_is_missing_may_have_been_good() -> None:
 
 
 def test_bursts_are_runs_of_bad_ones() -> None:
-    assert bursts(np.array([BAD, BAD, GOOD, BAD, MISSING, BAD], np.int8)) == 3
-    assert bursts(np.array([], np.int8)) == 0
+    assert bursts(np.array([BAD, BAD, GOOD, BAD, MISSING, BAD, GOOD, MISSING, BAD], np.int8)).tolist() == [0, 3, 8]
+    assert bursts(np.array([], np.int8)).tolist() == []

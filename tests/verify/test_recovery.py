@@ -166,6 +166,9 @@ def test_what_falls_over_again_fails_with_the_count(tmp_path: Path) -> None:
     found = relapses(tmp_path, Truth(outages=bursts), 2)
     assert (found.status, found.measured.value, found.expected.value) == (Status.FAIL, 3, 2)
     assert "f1-kill: fell over again 3 times" in found.why
+    assert [one.text.partition("s failed")[0] for one in found.evidence] == [
+        f"f1-kill: the probe at {(TIMELINE_START + k * 3 * S) / S:.3f}" for k in (1, 2, 3)
+    ]
     assert relapses(tmp_path / "more", Truth(outages=bursts), 3).status is Status.PASS
 
 

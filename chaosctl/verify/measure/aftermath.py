@@ -35,11 +35,19 @@ class Took:
 
 
 @dataclass(frozen=True)
+class Relapse:
+    """Probes failed again after it was serviceable: when the first of them was sent (run ns), and what it met."""
+
+    at_ns: int
+    error: str
+
+
+@dataclass(frozen=True)
 class Aftermath:
     """One fault: its row, and the durations that limits apply to, counted from `since` (inject or heal).
 
     `doubt` says why none of them counts; then they, and perhaps the row, are None. `unprobed`: so many questions after
-    it was serviceable have no answer that says anything.
+    it was serviceable have no answer that says anything. `relapses`: when it fell over again.
     """
 
     fault: str
@@ -50,6 +58,7 @@ class Aftermath:
     steady: Took | None = None
     detect: Took | None = None
     unprobed: int = 0
+    relapses: tuple[Relapse, ...] = ()
     uncertainty_ns: int = 0
 
 
@@ -102,6 +111,7 @@ def _aftermath(
         steady=Took(max(0, steady[0] - begun_ns), None if steady[1] is None else max(0, steady[1] - begun_ns)),
         detect=_detected(window, fault.called_ns),
         unprobed=0 if moment.seen is None else int((window.state[moment.seen :] == MISSING).sum()),
+        relapses=_relapses(window, moment.seen),
         uncertainty_ns=uncertainty_ns,
     )
 
@@ -211,6 +221,13 @@ def _count(
     return counts
 
 
+def _relapses(window: Probes, serviceable: int | None) -> tuple[Relapse, ...]:
+    if serviceable is None:
+        return ()
+    begins = serviceable + bursts(window.state[serviceable:])
+    return tuple(Relapse(int(window.at_ns[at]), window.errors[window.error[at]]) for at in begins.tolist())
+
+
 def _row(
     fault: FaultFacts,
     window: Probes,
@@ -246,7 +263,7 @@ def _row(
         first_good_ns=int(window.at_ns[good_after[0]]) if len(good_after) else None,
         serviceable_ns=_time(window, moment.seen, end_ns) if disturbed else fault.called_ns,
         steady_ns=steady[1],
-        relapses=0 if moment.seen is None else bursts(window.state[moment.seen :]),
+        relapses=len(_relapses(window, moment.seen)),
         sessions_kept=sessions.kept if sessions else None,
         sessions_resumed=sessions.resumed if sessions else None,
         sessions_lost=sessions.lost if sessions else None,

@@ -117,7 +117,9 @@ def _first_run(good: npt.NDArray[np.bool_], length: int, after_error: bool) -> i
     return begin + int(runs[0]) if len(runs) else None
 
 
-def bursts(state: npt.NDArray[np.int8]) -> int:
-    """Return how many runs of bad probes there are."""
-    bad = np.concatenate([[False], state == BAD])
-    return int((bad[1:] & ~bad[:-1]).sum())
+def bursts(state: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
+    """Return where each run of bad probes begins; those in between that saw nothing end none."""
+    seen = np.flatnonzero(state != MISSING)
+    bad = np.concatenate([[False], state[seen] == BAD])
+    begins: npt.NDArray[np.int64] = seen[bad[1:] & ~bad[:-1]]
+    return begins
