@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chaosctl.verify.measure.freshness import Settled
 
 _SHOWN = 10
+_NEVER_OVER = "a fault was never over"
 
 
 class ConvergenceParams(ShortParams):
@@ -52,7 +53,7 @@ class ConvergenceChecker:
         history = recording.history()
         over_ns = all_over_ns(recording)
         if math.isinf(over_ns):
-            return Checked((_finding(params.within_ns, [], 0, "a fault was never over"),))
+            return Checked((_finding(params.within_ns, [], 0, _NEVER_OVER),))
         from_ns = int(over_ns) or last_acknowledged_ns(history)
         since = "the last fault was over" if over_ns else "the last add was acknowledged"
         finding = _finding(params.within_ns, settled(history, from_ns), from_ns, since)
@@ -92,7 +93,7 @@ def _took_ns(one: Settled, from_ns: int) -> int:
 
 def _why(worst: Settled | None, status: Status, sets: int, from_ns: int, since: str) -> str:
     if worst is None:
-        return f"nothing can be said about convergence: {'nothing was added' if sets == 0 and from_ns == 0 else since}"
+        return f"nothing can be said about convergence: {since if since == _NEVER_OVER else 'nothing was added'}"
     if not worst.reads:
         return f"{worst.key} was not read after {since}"
     took = format_duration(_took_ns(worst, from_ns))

@@ -8,8 +8,9 @@ tells about that fault, unless an outage was on already.
 - serviceable: the first of 20 consecutive scheduled probes that are all good, after the first that is not
 - steady: the first stretch of `hold` from serviceable on in which what is declared holds: `p99` and `errors` of the
   operations; where neither is declared, every probe is good. The finding says which of them it went by.
-- relapses: how often probes failed again from serviceable to the window's end; failures with nothing good in between
-  are one. Where probes saw nothing meanwhile, a limit that is not broken is not known to be kept
+- relapses: how often probes failed again, from when it was serviceable and a lasting fault healed to the window's end;
+  failures with nothing good in between are one. Where probes saw nothing meanwhile, a limit that is not broken is not
+  known to be kept
 
 A limit counts from the *heal* of a lasting fault (while it lasts, an outage is what was asked for) and from the
 *inject* of a fault at one moment. What was not seen before the window's end is censored, `> T`: a fail if T is over

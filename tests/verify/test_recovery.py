@@ -156,6 +156,15 @@ def test_relapses_are_counted(tmp_path: Path) -> None:
     assert check(tmp_path, Truth(outages=bursts)).tables["recovery"][0]["relapses"] == 3
 
 
+def test_what_fails_while_a_lasting_fault_is_in_force_is_no_relapse(tmp_path: Path) -> None:
+    fault = TrueFault("f1-cut", "partition", "a-b", "link", heal=TIMELINE_START + 6 * S)
+    on_and_off = [(TIMELINE_START + at * S, TIMELINE_START + at * S + 500 * MS) for at in (0, 3)]
+    assert relapses(tmp_path / "a", Truth(faults=[fault], outages=on_and_off), 0).status is Status.PASS
+    again = [*on_and_off, (TIMELINE_START + 9 * S, TIMELINE_START + 10 * S)]
+    found = relapses(tmp_path / "b", Truth(faults=[fault], outages=again), 0)
+    assert (found.status, found.measured.value) == (Status.FAIL, 1)
+
+
 def relapses(folder: Path, truth: Truth, limit: int):  # type: ignore[no-untyped-def]
     (found,) = [one for one in check(folder, truth, relapses=limit).findings if one.name == "recovery.relapses"]
     return found

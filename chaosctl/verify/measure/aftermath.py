@@ -96,9 +96,10 @@ def _aftermath(
     moment = _serviceable(window, params.consecutive, reference_ns if fault.lasting else None)
     steady = _steady(recording, params, window, _time(window, moment.seen, end_ns), begun_ns, end_ns)
     sessions = session_counts(recording.history(), fault.called_ns, end_ns)
-    row = _row(
-        fault, window, moment, steady, sessions, probes.between(load[0], fault.called_ns), end_ns, uncertainty_ns
-    )
+    over = _since_over(window, moment, reference_ns if fault.lasting else None)
+    relapses = _relapses(over)
+    before = probes.between(load[0], fault.called_ns)
+    row = _row(fault, window, moment, steady, sessions, before, end_ns, uncertainty_ns, len(relapses))
     doubt = fault.doubt
     if doubt is None and fault.lasting and reference_ns is None:
         doubt = f"{fault.id} was never healed"
@@ -110,8 +111,8 @@ def _aftermath(
         serviceable=_took(window, moment, begun_ns, end_ns),
         steady=Took(max(0, steady[0] - begun_ns), None if steady[1] is None else max(0, steady[1] - begun_ns)),
         detect=_detected(window, fault.called_ns),
-        unprobed=0 if moment.seen is None else int((window.state[moment.seen :] == MISSING).sum()),
-        relapses=_relapses(window, moment.seen),
+        unprobed=int((over.state == MISSING).sum()),
+        relapses=relapses,
         uncertainty_ns=uncertainty_ns,
     )
 
@@ -221,11 +222,16 @@ def _count(
     return counts
 
 
-def _relapses(window: Probes, serviceable: int | None) -> tuple[Relapse, ...]:
-    if serviceable is None:
-        return ()
-    begins = serviceable + bursts(window.state[serviceable:])
-    return tuple(Relapse(int(window.at_ns[at]), window.errors[window.error[at]]) for at in begins.tolist())
+def _since_over(window: Probes, moment: Found, healed_ns: int | None) -> Probes:
+    """Return the probes from when it was serviceable and a lasting fault healed; none if it never was."""
+    if moment.seen is None or moment.seen >= len(window.at_ns):
+        return window.between(0, 0)
+    return window.between(max(int(window.at_ns[moment.seen]), healed_ns or 0), int(window.at_ns[-1]) + 1)
+
+
+def _relapses(over: Probes) -> tuple[Relapse, ...]:
+    begins = bursts(over.state).tolist()
+    return tuple(Relapse(int(over.at_ns[at]), over.errors[over.error[at]]) for at in begins)
 
 
 def _row(
@@ -237,6 +243,7 @@ def _row(
     before: Probes,
     end_ns: int,
     uncertainty_ns: int,
+    relapses: int,
 ) -> RecoveryRow:
     wrong = np.flatnonzero(window.state != GOOD)
     first_error = int(wrong[0]) if len(wrong) else None
@@ -263,7 +270,7 @@ def _row(
         first_good_ns=int(window.at_ns[good_after[0]]) if len(good_after) else None,
         serviceable_ns=_time(window, moment.seen, end_ns) if disturbed else fault.called_ns,
         steady_ns=steady[1],
-        relapses=len(_relapses(window, moment.seen)),
+        relapses=relapses,
         sessions_kept=sessions.kept if sessions else None,
         sessions_resumed=sessions.resumed if sessions else None,
         sessions_lost=sessions.lost if sessions else None,
