@@ -243,3 +243,11 @@ def test_what_comes_after_a_part_of_ours_died_is_not_held_against_the_target(tmp
     verdict = judge(make(tmp_path / "run", truth))
     assert verdict.status is Status.INCONCLUSIVE
     assert verdict.exit_code == 6
+
+
+def test_a_run_that_failed_is_noted_in_a_line(tmp_path: Path) -> None:
+    """The last lines of the service's log are shown when they are new, and stand in the bundle."""
+    error = "world[0] ended with code 1\nthe last lines of world-0.log:\n  boom"
+    truth = Truth(events=((S, "run_ended", {"reason": "failed", "error": error}),), ended=None)
+    verdict = judge(make(tmp_path / "run", truth))
+    assert "the run did not play its plan to the end: failed (world[0] ended with code 1)" in verdict.notes
