@@ -129,7 +129,7 @@ def _release(recording: Recording, pair: _Pair, probes: Probes, load: Window, co
         unseen=written.unseen,
         wrote=written.any_adds,
         whole=not recording.incomplete and bool(recording.events_named("run_ended")),
-        uncertainty_ns=recording.plan.probe_every_ns + int(recording.run.get("clock_error_ns", 0)),
+        uncertainty_ns=recording.plan.probe_every_ns + recording.clock_error_ns,
     )
     return replace(measured, row=_row(pair, measured, lives, end_ns))
 
