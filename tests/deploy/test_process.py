@@ -29,7 +29,12 @@ Deploy = Callable[..., ProcessDriver]
 
 # Accepts and answers one byte; as short as a real server can be.
 SERVER = """
-import socket, sys
+import signal, socket, sys, time
+def end(signum, frame):
+    print("ended at", time.monotonic_ns(), flush=True)
+    signal.signal(signum, signal.SIG_DFL)
+    signal.raise_signal(signum)
+signal.signal(signal.SIGTERM, end)
 host, port = sys.argv[1].rsplit(":", 1)
 listener = socket.create_server((host, int(port)))
 print("listening", flush=True)
@@ -72,7 +77,8 @@ def test_services_start_in_order_and_stop_in_reverse(deploy: Deploy, sink: Sink,
     assert driver.down() == ()
     assert processes_of(keeper.run_id) == ()
     exits = sink.of("service_exited")
-    assert [e["service"] for e in exits][-1] == "ledger"
+    ended_at = {replica.name: int(replica.log_path.read_text().split()[-1]) for replica in replicas}
+    assert max(ended_at, key=lambda name: ended_at[name]) == "ledger[0]"
     assert len(exits) == 3
     assert all(e["expected"] and e["signal"] == "SIGTERM" for e in exits)
 

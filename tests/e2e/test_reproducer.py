@@ -45,6 +45,6 @@ def test_the_command_of_a_reproducer_shows_the_defect(place: Place) -> None:
     shown = place.chaosctl(*words[1:], ARENA_DEFECT="wall-clock")
     assert shown.code == 1, shown
     assert f" at tick {tick}" in shown.out
-    assert f'"tick":{tick},' in shown.out
+    assert '["move",' in shown.out.replace(" ", "")
     assert ".moved_at" in shown.out
     run.nothing_is_left()

@@ -138,7 +138,7 @@ def test_a_snapshot_that_is_not_written_or_cannot_be_read_is_not_tested(tmp_path
 def test_a_program_that_has_ended_before_it_could_be_killed_shows_nothing(tmp_path: Path) -> None:
     program = """
 import json, os
-os.write(1, "".join(json.dumps({"tick": tick, "digest": 0}) + chr(10) for tick in range(3)).encode())
+os.write(1, "".join(json.dumps({"tick": tick, "digest": tick}) + chr(10) for tick in range(3)).encode())
 """
     finding, _ = judged(tmp_path, Factor.RESTART, program=program)
     assert finding.status is Status.INCONCLUSIVE
@@ -150,7 +150,7 @@ def test_a_log_that_is_read_in_one_go_from_a_pipe_is_read_wrongly(tmp_path: Path
 import json, os, sys
 log = os.open(sys.argv[1], os.O_RDONLY)
 length = len(os.read(log, 65536))
-[print(json.dumps({"tick": tick, "digest": length})) for tick in range(5)]
+[print(json.dumps({"tick": tick, "digest": length + tick})) for tick in range(5)]
 """
     finding, _ = judged(tmp_path, Factor.STDIN_CHUNKS, program=program, keep=["--x"])
     assert finding.status is Status.FAIL
