@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A file's tests run one after another, files side by side: whole runs mostly wait.
+PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 STAMP := $(VENV)/.installed
 
 .PHONY: setup demo test check matrix soak clean
@@ -21,10 +23,10 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m 'not e2e' tests
+	$(PYTEST) -q -m 'not e2e' tests
 
 test: setup
-	$(BIN)/python -m pytest -m 'not matrix' tests
+	$(PYTEST) -m 'not matrix' tests
 
 # Every planted defect of the arena under the objective that is meant for it; the table stays in docs/.
 matrix: setup
