@@ -96,7 +96,7 @@ def _lines(checked: Checked, shorten: bool) -> Iterator[str]:
         yield f"{finding.name:<{widest}}  {result:<13}  {finding.why.removeprefix(f'{result}: ')}"
     yield from (*factors_in_short(findings), *divergences_in_short(rows), *_shown(findings))
     if shorten and not any(row.get("first_divergence") is not None for row in rows):
-        yield "nothing to minimise: no replay parts from another"
+        yield "nothing to minimise: no replay was seen to part from another"
 
 
 def _shown(findings: Sequence[Finding]) -> Iterator[str]:
