@@ -11,11 +11,13 @@ from chaosctl.cli import (
     doctor,
     explain,
     faults,
+    halt,
     init,
     plan,
     replay,
     report,
     restore,
+    resume,
     run,
     runs,
     schema,
@@ -49,6 +51,22 @@ def _root(
     pass
 
 
-for command in (run, validate, plan, faults, verify, replay, explain, report, runs, doctor, init, schema, restore):
+for command in (
+    run,
+    validate,
+    plan,
+    faults,
+    verify,
+    replay,
+    explain,
+    report,
+    runs,
+    doctor,
+    init,
+    schema,
+    restore,
+    halt,
+    resume,
+):
     name = command.__name__.rsplit(".", 1)[-1]
     app.command(name, help=command.__doc__)(command.command)

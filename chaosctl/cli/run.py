@@ -120,7 +120,8 @@ def new_run_id() -> str:
 
 
 def _record(how: _How, plan: Plan, folder: Path, run_id: str, series: Mapping[str, Any] | None) -> None:
-    """Play the run into `folder`. How it ended is in the bundle. Raises UsageError, RecordingError."""
+    """Play the run into `folder`. How it ended is in the bundle. Raises UsageError, RecordingError, and
+    NotReadyError while chaosctl is halted."""
     from rich.console import Console
 
     from chaosctl.cli.live import make_view
@@ -129,7 +130,9 @@ def _record(how: _How, plan: Plan, folder: Path, run_id: str, series: Mapping[st
     from chaosctl.plan.codec import plan_to_json
     from chaosctl.recording.writer import RunWriter
     from chaosctl.runner.run import Run, RunOptions
+    from chaosctl.safety.lever import refuse_if_pulled
 
+    refuse_if_pulled()
     writer = RunWriter.create(folder)
     run = {**identity(how.loaded, plan, run_id), **({"trials": dict(series)} if series else {})}
     writer.start(how.loaded.source, plan_to_json(plan), run)

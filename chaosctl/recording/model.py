@@ -44,7 +44,7 @@ Events and their fields (a reader must accept unknown events and fields):
     crashed          part: swarm | relay | probe | keeper, why   (something of ours died: inconclusive)
     note             text
     interrupted      signal
-    stopped          condition
+    stopped          condition (what ended the run early, with its number; or who halted it)
     cleanup_failed   what
     sealed           files {path in the bundle: size in bytes}: a file that is shorter now was cut afterwards
     run_ended        reason: completed | interrupted | stopped | failed | crashed | error, error

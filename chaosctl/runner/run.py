@@ -30,8 +30,8 @@ from chaosctl.runner.links import link_addresses, open_links, place_of, undo_of_
 from chaosctl.runner.sampling import Sampling
 from chaosctl.runner.stopping import Reason, Stop, signals_stop
 from chaosctl.runner.timeline import Stage, Timeline
-from chaosctl.runner.watching import watch_relay
-from chaosctl.safety import runs
+from chaosctl.runner.watching import watch_lever, watch_relay
+from chaosctl.safety import lever, runs
 from chaosctl.safety.journal import UndoJournal, journal_path, play_pending
 from chaosctl.safety.keeper_client import Keeper
 from chaosctl.safety.label import labelled
@@ -77,6 +77,7 @@ class Run:
         self._clock = clock
         self._environ = labelled(environ, options.run_id)
         self._stop = Stop()
+        self._lever = lever.read()
         self._journalist = Journalist(writer.events, view, lambda why: self._stop.request("error", why))
         self._record = self._journalist.record
         self._undoing = ExitStack()
@@ -122,6 +123,7 @@ class Run:
         self._keeper = keeper
         self._on_end("keeper", lambda: self._close(keeper))
         runs.register(self._options.run_id, self._folder, journal_path(self._folder), keeper.pid)
+        self._obey_lever()
         self._driver = ProcessDriver(
             self._target,
             self._loaded.folder,
@@ -147,6 +149,14 @@ class Run:
         self._journal.write(LINKS, undo_of_links(self._plan, self._relay.info.api_url, self._options.run_id))
         self._links = open_links(self._plan, replicas, self._relay, self._options.run_id)
         self._start_everything(replicas)
+
+    def _obey_lever(self) -> None:
+        """Look once now that the run is registered: either who pulls the lever sees the run, or the run the pull."""
+        if (halt := lever.pulled_since(self._lever)) is not None:
+            self._stopped(f"halted {halt}")
+            self._stop.check()
+        watching = (self._lever, self._over_after, self._stopped)
+        threading.Thread(target=watch_lever, args=watching, name="lever watch", daemon=True).start()
 
     def _start_everything(self, replicas: tuple[Replica, ...]) -> None:
         # Locust takes seconds to import, so the swarm gets ready while the services do.
@@ -292,6 +302,10 @@ class Run:
         if not self._stop.event.is_set():
             self._record("crashed", part=part, why=why)
             self._stop.request("crashed", f"{part}: {why}")
+
+    def _stopped(self, condition: str) -> None:
+        self._record("stopped", condition=condition)
+        self._stop.request("stopped", condition)
 
     def _over_after(self, wait_s: float) -> bool:
         return self._stop.event.wait(wait_s) or self._closing.is_set()

@@ -53,6 +53,11 @@ class Run:
         """Whether its orchestrator is alive."""
         return self.this_boot and running(self.pid, self.start_ticks) is not None
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether its orchestrator or its keeper is alive: then it is ended and healed without anybody's help."""
+        return self.is_going or (self.this_boot and running(self.keeper_pid, self.keeper_start_ticks) is not None)
+
 
 def register(run_id: str, bundle: Path, journal: Path, keeper_pid: int) -> Run:
     """Note that this process now orchestrates the run. Raises NotReadyError when that cannot be written."""
@@ -195,9 +200,14 @@ def _registered() -> Iterator[Run]:
             yield Run(**{**data, "bundle": Path(data["bundle"]), "journal": Path(data["journal"])})
 
 
-def _folder() -> Path:
+def state_folder() -> Path:
+    """Return where chaosctl keeps what concerns all runs of this user."""
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "chaosctl" / "runs"
+    return (Path(state) if state else Path.home() / ".local" / "state") / "chaosctl"
+
+
+def _folder() -> Path:
+    return state_folder() / "runs"
 
 
 def _entry(run_id: str) -> Path:

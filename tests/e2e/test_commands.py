@@ -27,6 +27,8 @@ COMMANDS = (
     "init",
     "schema",
     "restore",
+    "halt",
+    "resume",
 )
 REPORTS = ("verdict.json", "report.html", "junit.xml", "summary.md")
 HEAVY = ("pyarrow", "numpy", "docker", "requests", "locust", "gevent", "bokeh", "jinja2", "pydantic", "ruamel")
