@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 from chaosctl.deploy.contract import EventSink, Replica
 from chaosctl.deploy.readiness import Check, check_of
-from chaosctl.deploy.replica import Command, ProcessReplica
+from chaosctl.deploy.processes import ProcessLauncher
+from chaosctl.deploy.replica import Command, SupervisedReplica
 from chaosctl.deploy.restart import Supervisor
 from chaosctl.errors import NotReadyError, RecordingError
 from chaosctl.experiment.interpolate import expand
@@ -47,7 +48,7 @@ class ProcessDriver:
         self._environ = dict(environ)
         self._abort = abort
         self._links: dict[str, str] = {}
-        self._replicas: dict[tuple[str, int], ProcessReplica] = {}
+        self._replicas: dict[tuple[str, int], SupervisedReplica] = {}
         self._supervisor: Supervisor | None = None
         self._ports: ReservedPorts | None = None
 
@@ -57,12 +58,14 @@ class ProcessDriver:
             services = self._target.services
             self._ports = reserve_ports(sum(len(one.ports) * one.replicas for one in services.values()))
             ports = iter(self._ports.numbers)
+            launcher = ProcessLauncher(self._keeper)
             self._replicas = {
-                (name, index): ProcessReplica(
+                (name, index): SupervisedReplica(
                     self._place(name, index, {port: f"{LOOPBACK}:{next(ports)}" for port in service.ports}),
                     service,
-                    self._keeper,
+                    launcher,
                     self._sink,
+                    self._keeper.origin_ns,
                 )
                 for name, service in services.items()
                 for index in range(service.replicas)
@@ -87,7 +90,7 @@ class ProcessDriver:
             for one, start in starts:
                 one.wait_ready(start, self._abort)
 
-    def process(self, service: str, index: int) -> ProcessReplica:
+    def process(self, service: str, index: int) -> SupervisedReplica:
         """Return the replica's `faults.contract.ProcessControl`. Raises NotReadyError when there is none."""
         try:
             return self._replicas[service, index]
@@ -147,7 +150,7 @@ class ProcessDriver:
         names = {replica.name for replica in self._replicas.values()}
         return end_found(lambda: self._keeper.held(names), 0.0)[1]
 
-    def _of(self, service: str) -> tuple[ProcessReplica, ...]:
+    def _of(self, service: str) -> tuple[SupervisedReplica, ...]:
         return tuple(one for (name, _), one in self._replicas.items() if name == service)
 
     def _place(self, service: str, index: int, ports: Mapping[str, str]) -> Replica:
@@ -162,7 +165,7 @@ class ProcessDriver:
                 ) from error
         return Replica(service, index, ports, state, logs / f"{service}-{index}.log")
 
-    def _may_start(self, replica: ProcessReplica) -> bool:
+    def _may_start(self, replica: SupervisedReplica) -> bool:
         """Raises NotReadyError when it cannot be started here and now; returns True otherwise."""
         if self._abort.is_set():
             raise NotReadyError(f"stopped before {replica.name} was started")
@@ -182,7 +185,7 @@ class ProcessDriver:
         return True
 
     def _command(
-        self, replica: ProcessReplica, version: str | None, run: Sequence[str] | None, env: Mapping[str, str]
+        self, replica: SupervisedReplica, version: str | None, run: Sequence[str] | None, env: Mapping[str, str]
     ) -> Command:
         """Return what starts a version of it (see `replica.CommandOf`)."""
         argv = expand(run or replica.definition.run, self.values(replica.service, replica.index))
@@ -190,7 +193,7 @@ class ProcessDriver:
         added = {name: whole[name] for name in env}
         return Command(argv, whole, self._working_folder(replica.definition), version, added)
 
-    def _env(self, replica: ProcessReplica, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    def _env(self, replica: SupervisedReplica, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
         own = {**replica.definition.env, **more}
         values = expand(tuple(own.values()), self.values(replica.service, replica.index))
         return labelled({**self._environ, **dict(zip(own, values, strict=True))}, self._keeper.run_id)
@@ -198,7 +201,7 @@ class ProcessDriver:
     def _working_folder(self, service: Service) -> Path:
         return (self._folder / service.folder).absolute()
 
-    def _checks(self, replica: ProcessReplica) -> Callable[[], Check | None]:
+    def _checks(self, replica: SupervisedReplica) -> Callable[[], Check | None]:
         """Return what makes a readiness check for each start of the replica."""
         ready = replica.definition.ready
         if ready is None:

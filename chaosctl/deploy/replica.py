@@ -1,15 +1,15 @@
-"""One replica as a process of the keeper: started, watched, held down, started again."""
+"""One replica under supervision: started, watched, held down, started again; a `Launcher` says as what it runs."""
 
 from __future__ import annotations
 
 import contextlib
-import signal
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from chaosctl.deploy.contract import EventSink, Replica
 from chaosctl.deploy.readiness import POLL_S, Check
@@ -17,10 +17,10 @@ from chaosctl.deploy.restart import restart_due_ns
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.model import Service
 from chaosctl.safety.exits import Exit, ExitNotice
-from chaosctl.safety.keeper_client import Keeper, Spawned
-from chaosctl.safety.label import end_processes
-from chaosctl.safety.processes import running, send_signal, session_members
+from chaosctl.safety.keeper_client import Spawned
+from chaosctl.safety.processes import running
 from chaosctl.safety.standing import Standing
+from chaosctl.safety.undo import Undo
 
 LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _LAST_LINES = 20
@@ -35,14 +35,16 @@ _ENDING = {"SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT"}
 
 @dataclass(frozen=True)
 class Command:
-    """What starts the replica: the words, the whole environment and the folder; the name of the version that this
-    starts (None for the one that the target declares), and the variables that are in the environment for it alone."""
+    """What starts the replica: the words, the environment and the folder; the name of the version that this starts
+    (None for the one that the target declares), and the variables that are in the environment for it alone.
+    `image`: the image of a container."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
     folder: Path
     version: str | None = None
     added: Mapping[str, str] = field(default_factory=dict)
+    image: str = ""
 
 
 CommandOf = Callable[[str | None, Sequence[str] | None, Mapping[str, str]], Command]
@@ -59,17 +61,56 @@ class Start:
     check: Check | None
 
 
-class ProcessReplica:
+class Launcher(Protocol):
+    """As what a replica runs: a process of this machine, or a container. One a driver."""
+
+    def start(self, replica: Replica, command: Command) -> Spawned:
+        """Start it, its output appended to its log. Raises NotReadyError with what the system said."""
+        ...
+
+    def send(self, replica: Replica, process: Spawned, name: str) -> bool:
+        """Send a signal to its main process. Return False when that has ended; raises NotReadyError."""
+        ...
+
+    def clear_away(self, process: Spawned) -> None:
+        """End what an ended main process left behind."""
+        ...
+
+    def alive(self, process: Spawned) -> tuple[int, ...]:
+        """Return the ids of the processes that are left of this start."""
+        ...
+
+    def freeze(self, replica: Replica, process: Spawned) -> None:
+        """Stop it from running until it is thawed. Raises NotReadyError."""
+        ...
+
+    def thaw(self, replica: Replica, process: Spawned) -> None:
+        """Let it go on; one that is not frozen does not mind."""
+        ...
+
+    def thawing(self, replica: Replica, process: Spawned) -> tuple[Undo, ...]:
+        """Return what thaws it, as data."""
+        ...
+
+    def frozen(self, replica: Replica, process: Spawned) -> bool:
+        """Say whether it is frozen now, as the kernel or the engine sees it."""
+        ...
+
+
+class SupervisedReplica:
     """Implements `faults.contract.ProcessControl`. Threads may share it."""
 
-    def __init__(self, replica: Replica, definition: Service, keeper: Keeper, sink: EventSink) -> None:
+    def __init__(
+        self, replica: Replica, definition: Service, launcher: Launcher, sink: EventSink, origin_ns: int
+    ) -> None:
         self.replica = replica
         self.service = replica.service
         self.index = replica.index
         self.definition = definition
         self.restart_due_ns: int | None = None
-        self._keeper = keeper
+        self._launcher = launcher
         self._sink = sink
+        self._origin_ns = origin_ns
         self._changed = threading.Condition()
         self._own: Command | None = None
         self._command: Command | None = None  # what it is started with from now on
@@ -122,7 +163,7 @@ class ProcessReplica:
         ready_ns = start.at_ns if start.check is None else time.monotonic_ns()
         self._was_ready = True
         self._ready_pid = start.pid
-        self._sink("service_ready", at_ns=ready_ns - self._keeper.origin_ns, service=self.service, replica=self.index)
+        self._sink("service_ready", at_ns=ready_ns - self._origin_ns, service=self.service, replica=self.index)
 
     def stop(self) -> None:
         """From now on it is not started again, whatever its policy; its end is expected."""
@@ -132,7 +173,7 @@ class ProcessReplica:
 
     def alive(self) -> tuple[int, ...]:
         """Return the ids of all processes that run in any session it has started."""
-        return tuple(member.pid for one in self._sessions for member in session_members(one.pid, one.start_ticks))
+        return tuple(pid for one in self._sessions for pid in self._launcher.alive(one))
 
     def wait_noticed(self, within_s: float) -> None:
         """Wait until the end of every process it has started was noticed, or for `within_s`."""
@@ -159,7 +200,7 @@ class ProcessReplica:
             unready = notice.pid != self._ready_pid and not expected
             self._sink(
                 "service_exited",
-                at_ns=notice.exit.at_ns - self._keeper.origin_ns,
+                at_ns=notice.exit.at_ns - self._origin_ns,
                 service=self.service,
                 replica=self.index,
                 pid=notice.pid,
@@ -194,12 +235,30 @@ class ProcessReplica:
         if current is None:
             raise NotReadyError(f"{self.name} is down: there is no process to send {name} to")
         self._signals.setdefault(current.pid, set()).add(name)
-        try:
-            sent = send_signal(current.pid, current.start_ticks, signal.Signals[name])
-        except OSError as error:
-            raise NotReadyError(f"{self.name} did not take {name}: {error.strerror}") from error
-        if not sent:
+        if not self._launcher.send(self.replica, current, name):
             raise NotReadyError(f"{self.name} has just ended: there is no process to send {name} to")
+
+    def freeze(self) -> None:
+        """Stop it from running until it is thawed. Raises NotReadyError when it is down."""
+        current = self._current
+        if current is None:
+            raise NotReadyError(f"{self.name} is down: there is no process to freeze")
+        self._launcher.freeze(self.replica, current)
+
+    def thaw(self) -> None:
+        """Let it go on. Does nothing for one that is down or not frozen."""
+        if (current := self._current) is not None:
+            self._launcher.thaw(self.replica, current)
+
+    def thawing(self) -> tuple[Undo, ...]:
+        """Return what thaws it if it is frozen as it is now, as data; nothing while it is down."""
+        current = self._current if self.pid() is not None else None
+        return () if current is None else self._launcher.thawing(self.replica, current)
+
+    def frozen(self) -> bool:
+        """Say whether it is frozen now, as the kernel or the engine sees it."""
+        current = self._current
+        return current is not None and self._launcher.frozen(self.replica, current)
 
     def hold_down(self) -> None:
         """From now on, its restart policy does not act."""
@@ -263,7 +322,7 @@ class ProcessReplica:
             ended = [one for one in self._sessions if one.pid == pid]
             self._sessions = [one for one in self._sessions if one.pid != pid]
         for one in ended:
-            end_processes((member.pid for member in session_members(one.pid, one.start_ticks)), 0.0)
+            self._launcher.clear_away(one)
 
     def _start(self) -> Start:
         """Start a process; `_changed` is held, so that its end is not noticed before its start."""
@@ -273,14 +332,7 @@ class ProcessReplica:
             self._log_from = self.replica.log_path.stat().st_size
         at_ns = time.monotonic_ns()
         try:
-            spawned = self._keeper.spawn(
-                self.name,
-                self._command.argv,
-                self._command.env,
-                self._command.folder,
-                self.replica.log_path,
-                LOG_LIMIT_BYTES,
-            )
+            spawned = self._launcher.start(self.replica, self._command)
         except NotReadyError as error:
             raise NotReadyError(
                 f"{self.name} cannot be started: {error}; mend `run` of service {self.service}"

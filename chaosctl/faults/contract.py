@@ -70,6 +70,22 @@ class ProcessControl(Protocol):
         """Send a signal to the main process, and to it only. Raises NotReadyError when there is none."""
         ...
 
+    def freeze(self) -> None:
+        """Stop it from running until it is thawed. Raises NotReadyError when it is down."""
+        ...
+
+    def thaw(self) -> None:
+        """Let it go on. Does nothing for one that is down or not frozen."""
+        ...
+
+    def thawing(self) -> tuple[Undo, ...]:
+        """Return what thaws it if it is frozen as it is now, as data; nothing while it is down."""
+        ...
+
+    def frozen(self) -> bool:
+        """Say whether it is frozen now, as the kernel or the engine sees it."""
+        ...
+
     def hold_down(self) -> None:
         """From now on, its restart policy does not act."""
         ...
@@ -105,6 +121,8 @@ class Place:
     """Where a fault acts. A link has proxies (and the `hello` of the service it leads to, if that declared one);
     a service has processes.
 
+    `on` is as in the plan, but where that names a role, the replicas that have it. `roles` are then what every replica
+    of the service said of itself when it was asked, by its name, for people.
     `held`: the experiment says `for:`, so what is taken down stays down until the heal.
     `usual_delays_ns`: latency and jitter that a proxy always has (its cohort's), by proxy name; a proof subtracts them.
     """
@@ -115,6 +133,7 @@ class Place:
     hello: Hello | None = None
     held: bool = False
     usual_delays_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

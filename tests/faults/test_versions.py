@@ -68,6 +68,9 @@ class Replica:
         self.log.append(f"{name} {self.index}")
         self._child.send_signal(signal.Signals[name])
 
+    def frozen(self) -> bool:
+        return False
+
     def hold_down(self) -> None:
         """Nothing else starts it."""
 
