@@ -11,7 +11,7 @@ from chaosctl.experiment.complaints import Complaint, Path, mend
 from chaosctl.experiment.draft import Draft
 from chaosctl.experiment.interpolate import placeholders
 from chaosctl.experiment.kinds import FaultKind, FaultKinds, ObjectiveKind, ObjectiveKinds
-from chaosctl.experiment.model import PROCESS_NUMBERS, Offers, TimelineItem
+from chaosctl.experiment.model import PROCESS_NUMBERS, Offers, Service, TimelineItem
 from chaosctl.experiment.places import ALL, On, bots_link, parse_on
 from chaosctl.experiment.target_rules import check_target, wrong_placeholder
 from chaosctl.experiment.units import format_duration
@@ -167,7 +167,10 @@ def _following(happenings: list[_Happening]) -> Iterator[Complaint]:
 
 def _texts(index: int, item: TimelineItem, kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
     """Yield what is wrong with the placeholders in what is completed when the deployment is up."""
-    name = item.on.partition("[")[0]
+    try:
+        name = parse_on(item.on).name
+    except ValueError:
+        return
     service = draft.services.get(name)
     if service is None:
         return
@@ -214,7 +217,7 @@ def _wrong_link(on: On, kind: FaultKind, draft: Draft) -> str | None:
         return f"{kind.name} acts on a link, '{on.name}' is a service; {_one_of(to_it or list(draft.links))}"
     if on.name not in draft.links:
         return _unknown("link", on.name, draft.links)
-    if on.replica is not None:
+    if on.replicas is not None or on.role is not None or on.by_chance:
         return f"'{on.name}' is a link, which has no replicas; write '{on.name}', or '{on.name}/COHORT'"
     if on.cohort is None:
         return None
@@ -233,10 +236,22 @@ def _wrong_service(on: On, kind: FaultKind, draft: Draft) -> str | None:
         return _unknown("service", on.name, draft.services)
     if on.cohort is not None:
         return f"'{on.name}' is a service, which has no cohorts; write '{on.name}', or '{on.name}[0]'"
+    if kind.follows is not None and (on.role is not None or on.by_chance):
+        return f"a {kind.name} acts where the {kind.follows} did; write '{on.name}', or '{on.name}[0]'"
     service = draft.services[on.name]
-    if service is not None and on.replica is not None and on.replica >= service.replicas:
+    return None if service is None else _wrong_replicas(on, service)
+
+
+def _wrong_replicas(on: On, service: Service) -> str | None:
+    if on.replicas is not None and max(on.replicas) >= service.replicas:
         last = service.replicas - 1
         return f"'{on.name}' has {service.replicas} replicas, counted from 0; write at most '{on.name}[{last}]'"
+    if on.count is not None and on.count > service.replicas:
+        most = f"write at most 'any {service.replicas} of {on.name}', or '{on.name}'"
+        return f"'{on.name}' has {service.replicas} replicas, not {on.count}; {most}"
+    if on.role is not None and service.offers.status is None:
+        hint = "add `offers: { status: ... }`, which prints JSON with a `role`, or name the replica"
+        return f"nothing says who is {on.role} of '{on.name}': it offers no status; {hint}"
     return None
 
 

@@ -24,7 +24,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class PlannedFault:
-    """One fault. `id` is unique and readable: `f1-latency`. `on` is as the experiment wrote it.
+    """One fault. `id` is unique and readable: `f1-latency`. `on` is where it acts: as the experiment wrote it, or what
+    was drawn (`gateway[1]`) where it leaves that to chance; then `asked` is what it wrote (`any 1 of gateway`).
+    A role (`leader of world`) stands in `on` as it is: who has it is known only when the fault is due.
 
     `params` are JSON-able and in the fault kind's attribute names (`latency_ns`), ready for `kind.params(**params)`.
     `heal_ns` is None for what happens at one moment.
@@ -37,6 +39,7 @@ class PlannedFault:
     params: Mapping[str, Any]
     inject_ns: int
     heal_ns: int | None
+    asked: str | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ Events and their fields (a reader must accept unknown events and fields):
                      ended of itself before it was ready)
     relay            kind, version, api_url, started_by_us
     fault_requested  fault, due_ns (run time)
+    fault_resolved   fault, asked ("leader of world"), on ("world[1]"), said {replica: its role, or why it has none}
+                     (only where the experiment names a role; just before the fault is applied)
     fault_applied    fault, called_ns, returned_ns, targets
     fault_failed     fault, why                       (inject could not be done)
     fault_proved     fault, proved, proof

@@ -9,9 +9,11 @@ from urllib.parse import quote
 
 from chaosctl.deploy.contract import Driver, Replica
 from chaosctl.experiment.model import Hello, Target
+from chaosctl.experiment.places import parse_on, replicas_text
 from chaosctl.faults.contract import Place
 from chaosctl.plan.model import Plan, PlannedFault, PlannedProxy
 from chaosctl.relay.contract import ProxySpec, Relay, Stream, Toxic
+from chaosctl.runner.roles import AskRoles, having_role, in_words
 from chaosctl.safety.undo import HttpUndo
 
 LOOPBACK = "127.0.0.1"
@@ -111,12 +113,17 @@ def hello_for(target: Target, service: str, port: str) -> Hello | None:
     return hello if asked == port else None
 
 
-def place_of(planned: PlannedFault, target: Target, proxies: Sequence[LinkProxy], driver: Driver) -> Place:
-    """Resolve a fault's `on:`: `link`, `link/cohort`, `service`, `service[0]`. The plan has checked that it exists."""
+def place_of(
+    planned: PlannedFault, target: Target, proxies: Sequence[LinkProxy], driver: Driver, ask: AskRoles
+) -> Place:
+    """Resolve a fault's `on:` (see `experiment.places`). The plan has checked that it exists.
+
+    Where it names a role, every replica is asked for its own now. Raises NotReadyError where that leaves it open.
+    """
     held = planned.heal_ns is not None
+    on = parse_on(planned.on)
     if planned.acts_on == "link":
-        link, _, cohort = planned.on.partition("/")
-        chosen = tuple(p for p in proxies if p.planned.link == link and cohort in ("", p.planned.cohort))
+        chosen = tuple(p for p in proxies if p.planned.link == on.name and on.cohort in (None, p.planned.cohort))
         first = chosen[0].planned
         usual = {p.name: (p.planned.latency_ns, p.planned.jitter_ns) for p in chosen}
         return Place(
@@ -126,7 +133,12 @@ def place_of(planned: PlannedFault, target: Target, proxies: Sequence[LinkProxy]
             held=held,
             usual_delays_ns=usual,
         )
-    service, _, index = planned.on.rstrip("]").partition("[")
-    indexes = [int(index)] if index else list(range(target.services[service].replicas))
-    processes = tuple(driver.process(service, i) for i in indexes)
-    return Place(planned.on, processes=processes, hello=target.services[service].probe, held=held)
+    where, indexes, roles = planned.on, on.replicas, dict[str, str]()
+    if on.role is not None:
+        answers = ask(on.name)
+        indexes = having_role(on, answers)
+        where, roles = replicas_text(on.name, indexes), in_words(on.name, answers)
+    elif indexes is None:
+        indexes = tuple(range(target.services[on.name].replicas))
+    processes = tuple(driver.process(on.name, index) for index in indexes)
+    return Place(where, processes=processes, hello=target.services[on.name].probe, held=held, roles=roles)

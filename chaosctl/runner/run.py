@@ -23,6 +23,7 @@ from chaosctl.faults.contract import Fault
 from chaosctl.plan.model import Plan
 from chaosctl.probe.launcher import ProbeProcess
 from chaosctl.recording.writer import RunWriter
+from chaosctl.runner.asking import Roles
 from chaosctl.runner.children import probe_config, start_relay, swarm_config
 from chaosctl.runner.inspection import Inspection
 from chaosctl.runner.journalist import Journalist, View
@@ -198,11 +199,12 @@ class Run:
     # The load and the faults.
 
     def _load(self) -> None:
+        roles = Roles(self._target, self._driver, self._environ)
         timeline = Timeline(
             self._plan,
             Stage(
                 faults=self._faults,
-                place_of=lambda fault: place_of(fault, self._target, self._links, self._driver),
+                place_of=lambda fault: place_of(fault, self._target, self._links, self._driver, roles.ask),
                 set_users=self._swarm.users,
                 journal=self._journal,
                 record=self._record,
