@@ -270,7 +270,10 @@ class TimelineItem(Frozen):
     at_ns: DurationNs = Field(alias="at", description="When, counted from the end of the baseline")
     for_ns: DurationNs | None = Field(default=None, alias="for", description="How long until it is healed")
     fault: str = Field(description="The kind of fault: see `chaosctl faults`")
-    on: str = Field(description="What it acts on: a link, `link/cohort`, a service, or one replica as `service[0]`")
+    on: str = Field(
+        description="What it acts on: a link, `link/cohort`, a service, `service[0]`, `leader of service` (or another "
+        "role, asked for when it is due), `any 2 of service` or `30% of service` (drawn from the seed)"
+    )
     params: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
 
