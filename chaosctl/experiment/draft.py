@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chaosctl.experiment.kinds import Params
-from chaosctl.experiment.model import Cohort, Link, Probe, Service, Swarm, TimelineItem
+from chaosctl.experiment.model import BlastRadius, Cohort, Link, Probe, Service, Swarm, TimelineItem
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Draft:
     objectives: Mapping[str, Params | None]
     baseline_ns: int | None
     duration_ns: int | None
+    blast_radius: BlastRadius | None = None
+    fault_params: tuple[Params | None, ...] = ()
 
     @property
     def starting_at_bots(self) -> Mapping[str, Link]:

@@ -28,6 +28,8 @@ class FaultKind:
     `example` is one timeline item in YAML flow style, as a user would write it.
     `filled_in` are parameters whose `${...}` are completed when the deployment is up, as those of a service's `run`.
     A fault that `follows` a kind needs one of it before, on the same place, that has no end of its own.
+    `takes_down`: replicas serve nothing while it lasts (without an end: until their restart policy acts), or only for
+    the moment in which they give way. The blast radius counts them.
     """
 
     name: str
@@ -39,6 +41,7 @@ class FaultKind:
     example: str
     filled_in: frozenset[str] = frozenset()
     follows: str | None = None
+    takes_down: Literal["while", "moment"] | None = None
 
 
 @dataclass(frozen=True)

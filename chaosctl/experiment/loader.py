@@ -16,7 +16,18 @@ from chaosctl.experiment.extends import load_tree
 from chaosctl.experiment.fingerprint import fingerprint
 from chaosctl.experiment.interpolate import interpolate
 from chaosctl.experiment.kinds import FaultKinds, ObjectiveKinds, Params
-from chaosctl.experiment.model import Cohort, Experiment, Frozen, Link, Probe, Service, Swarm, Target, TimelineItem
+from chaosctl.experiment.model import (
+    BlastRadius,
+    Cohort,
+    Experiment,
+    Frozen,
+    Link,
+    Probe,
+    Service,
+    Swarm,
+    Target,
+    TimelineItem,
+)
 from chaosctl.experiment.overrides import apply_overrides
 from chaosctl.experiment.shape import validate
 from chaosctl.experiment.units import parse_duration_ns
@@ -114,6 +125,7 @@ class _Parts:
         self._cohorts = self._each(Cohort, self._swarm, ("swarm", "cohorts"))
         self._swarm_model = self._whole(Swarm, "swarm", cohorts=self._cohorts)
         self._probe = self._whole(Probe, "probe") if "probe" in plain else Probe()
+        self._blast_radius = self._whole(BlastRadius, "blast_radius")
         items = plain.get("timeline")
         self._items = [self._item(index, item) for index, item in enumerate(items if isinstance(items, list) else ())]
         self._objectives = {
@@ -132,6 +144,8 @@ class _Parts:
             self._objectives,
             _duration_ns(self._plain.get("baseline"), Experiment.model_fields["baseline_ns"].default),
             _duration_ns(self._plain.get("duration"), None),
+            blast_radius=self._blast_radius,
+            fault_params=tuple(self.fault_params),
         )
 
     def experiment(self) -> Experiment | None:
@@ -144,6 +158,8 @@ class _Parts:
             data["swarm"] = self._swarm_model or Swarm.model_construct()
         if isinstance(data.get("probe"), dict):
             data["probe"] = self._probe or Probe.model_construct()
+        if isinstance(data.get("blast_radius"), dict):
+            data["blast_radius"] = self._blast_radius
         if isinstance(data.get("timeline"), list):
             data["timeline"] = tuple(item or TimelineItem.model_construct() for item in self._items)
         experiment, wrong = validate(Experiment, data, ())

@@ -277,6 +277,12 @@ class TimelineItem(Frozen):
     params: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
 
+class BlastRadius(Frozen):
+    """How much of the target faults may hold down at once."""
+
+    at_most: Share = Field(description="The share of the replicas of any one service that faults may hold down at once")
+
+
 class Experiment(Frozen):
     """One experiment: a hypothesis about a target, the load, the faults, the objectives."""
 
@@ -292,5 +298,8 @@ class Experiment(Frozen):
         description="Load without faults, after the ramp: it says what normal is",
     )
     timeline: tuple[TimelineItem, ...] = Field(default=(), description="The faults")
+    blast_radius: BlastRadius | None = Field(
+        default=None, description="How much faults may hold down at once; a plan that exceeds it is refused"
+    )
     duration_ns: DurationNs = Field(alias="duration", description="How long the load goes on after the baseline")
     objectives: dict[str, Any] = Field(default_factory=dict, description="What must hold: see the README")

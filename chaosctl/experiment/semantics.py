@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from chaosctl.experiment.blast import Down, downs_of, excesses, too_many
 from chaosctl.experiment.complaints import Complaint, Path, mend
 from chaosctl.experiment.draft import Draft
 from chaosctl.experiment.interpolate import placeholders
@@ -27,6 +28,7 @@ def check(draft: Draft, faults: FaultKinds, objectives: ObjectiveKinds) -> tuple
         *_probe(draft),
         *_times(draft),
         *_timeline(draft, faults),
+        *_blast_radius(draft, faults),
         *_objectives(draft, objectives),
     )
 
@@ -134,6 +136,30 @@ def _timeline(draft: Draft, faults: FaultKinds) -> Iterator[Complaint]:
                 f"({one.item.fault} on '{one.item.on}') does; move one of them, or end it earlier"
             )
             yield Complaint(("timeline", other.index), text)
+
+
+def _blast_radius(draft: Draft, faults: FaultKinds) -> Iterator[Complaint]:
+    """Yield the faults that take down more of a service at once than the experiment allows."""
+    if draft.blast_radius is None:
+        return
+    at_most = draft.blast_radius.at_most
+    for excess in excesses(_downs(draft, faults), at_most):
+        last = draft.items[excess.by[-1]]
+        others = "".join(f" with timeline[{index}]" for index in excess.by[:-1])
+        if last is not None:
+            yield Complaint(("timeline", excess.by[-1], "on"), f"{last.fault}{others} {too_many(excess, at_most)}")
+
+
+def _downs(draft: Draft, faults: FaultKinds) -> Iterator[Down]:
+    for index, (item, params) in enumerate(zip(draft.items, draft.fault_params, strict=True)):
+        if item is None or item.fault not in faults or any(_place(index, item, faults[item.fault], draft)):
+            continue
+        on, kind = parse_on(item.on), faults[item.fault]
+        service = draft.services.get(on.name)
+        if kind.acts_on == "service" and service is not None:
+            heal_ns = None if item.for_ns is None else item.at_ns + item.for_ns
+            times = (item.at_ns, heal_ns, draft.duration_ns or item.at_ns + 1)
+            yield from downs_of(index, on, kind, service, times, rolling=getattr(params, "rolling", False))
 
 
 def _lasting(index: int, item: TimelineItem, kind: FaultKind) -> Iterator[Complaint]:

@@ -46,6 +46,7 @@ class Deploy:
         params=DeployParams,
         lasting="optional",
         dimension="life",
+        takes_down="moment",
         summary="Another version takes the service's place, until `for:` is over or a `rollback` brings the first back",
         example="{ at: 5s, fault: deploy, on: world, version: '2', env: { RELEASE: '2' } }",
         filled_in=frozenset({"run", "env"}),

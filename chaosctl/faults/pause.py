@@ -23,6 +23,7 @@ class Pause:
         params=PauseParams,
         lasting="always",
         dimension="life",
+        takes_down="while",
         summary="The process is frozen (SIGSTOP; a container: the engine's pause) and goes on at the heal",
         example="{ at: 8s, for: 2s, fault: pause, on: world }",
     )
