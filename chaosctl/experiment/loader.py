@@ -72,6 +72,7 @@ def load_experiment(
         (*not_set, *not_filled),
         _placed(root, parts.complaints),
         _placed(root, _missing_files(draft, path.parent)),
+        _placed(root, _missing_folders(experiment, path.parent)),
         _placed(root, semantics.check(draft, faults, objectives)),
     )
     problems = _first_at_each_place(stages)
@@ -108,6 +109,13 @@ def _missing_files(draft: Draft, folder: Path) -> Iterable[Complaint]:
         if service is not None and not (folder / service.folder).is_dir():
             text = f"there is no folder '{folder / service.folder}'; paths are relative to {folder}/"
             yield Complaint(("target", "services", name, "folder"), text)
+
+
+def _missing_folders(experiment: Experiment | None, folder: Path) -> Iterable[Complaint]:
+    for index, condition in enumerate(experiment.stop_when if experiment is not None else ()):
+        if not (folder / condition.folder).is_dir():
+            text = f"there is no folder '{folder / condition.folder}'; paths are relative to {folder}/"
+            yield Complaint(("stop_when", index, "folder"), text)
 
 
 class _Parts:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from chaosctl.experiment.stop_condition import StopCondition
 from chaosctl.experiment.units import BytesPerS, DurationNs, RatePerS, Share
 
 NAME = r"^[a-z][a-z0-9-]{0,62}$"
@@ -302,4 +303,7 @@ class Experiment(Frozen):
         default=None, description="How much faults may hold down at once; a plan that exceeds it is refused"
     )
     duration_ns: DurationNs = Field(alias="duration", description="How long the load goes on after the baseline")
+    stop_when: tuple[StopCondition, ...] = Field(
+        default=(), description="What ends the run early (exit code 5): the first of these that holds"
+    )
     objectives: dict[str, Any] = Field(default_factory=dict, description="What must hold: see the README")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from chaosctl.experiment.yaml_source import Entry, MapNode, Node, ScalarNode
+from chaosctl.experiment.yaml_source import Entry, ListNode, MapNode, Node, ScalarNode
 
 AnyNode = TypeVar("AnyNode", bound=Node)
 
@@ -20,7 +20,24 @@ def rebase(root: MapNode, way: str) -> MapNode:
     if way == ".":
         return root
     with_bots = _changed(root, "swarm", lambda swarm: _changed(swarm, "bots", lambda bots: _led(bots, way)))
-    return _changed(with_bots, "target", lambda target: _changed(target, "services", lambda all: _services(all, way)))
+    with_stops = _changed(with_bots, "stop_when", lambda conditions: _stop_conditions(conditions, way))
+    return _changed(with_stops, "target", lambda target: _changed(target, "services", lambda all: _services(all, way)))
+
+
+def _stop_conditions(conditions: Node, way: str) -> Node:
+    """The commands of stop conditions have a `folder`, as services have."""
+    if not isinstance(conditions, ListNode):
+        return conditions
+    return replace(conditions, items=tuple(_stop_condition(item, way) for item in conditions.items))
+
+
+def _stop_condition(item: Node, way: str) -> Node:
+    if not isinstance(item, MapNode) or "command" not in item.entries:
+        return item
+    if "folder" in item.entries:
+        return _changed(item, "folder", lambda folder: _led(folder, way))
+    here = Entry(item.entries["command"].key, ScalarNode(item.mark, way, plain=False))
+    return replace(item, entries={**item.entries, "folder": here})
 
 
 def _services(services: Node, way: str) -> Node:

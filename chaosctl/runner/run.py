@@ -29,6 +29,7 @@ from chaosctl.runner.inspection import Inspection
 from chaosctl.runner.journalist import Journalist, View
 from chaosctl.runner.links import link_addresses, open_links, place_of, undo_of_links
 from chaosctl.runner.sampling import Sampling
+from chaosctl.runner.stop_conditions import StopConditions
 from chaosctl.runner.stopping import Reason, Stop, signals_stop
 from chaosctl.runner.timeline import Stage, Timeline
 from chaosctl.runner.watching import watch_lever, watch_relay
@@ -81,6 +82,14 @@ class Run:
         self._lever = lever.read()
         self._journalist = Journalist(writer.events, view, lambda why: self._stop.request("error", why))
         self._record = self._journalist.record
+        self._conditions = StopConditions(
+            conditions=loaded.experiment.stop_when,
+            folder=loaded.folder,
+            environ=self._environ,
+            clock=clock,
+            origin_ns=self._origin_ns,
+            on_held=self._on_condition,
+        )
         self._undoing = ExitStack()
         self._closing = threading.Event()
         self._keeper: Keeper | None = None
@@ -93,6 +102,8 @@ class Run:
             try:
                 with self._undoing:
                     self._play()
+                if self._stop.reason is not None and not self._stop.event.is_set():
+                    how = self._stop.reason
             except ChaosctlError as error:
                 how = self._stop.reason or Reason("failed", str(error))
             except Exception as error:
@@ -209,13 +220,14 @@ class Run:
                 journal=self._journal,
                 record=self._record,
                 clock=self._clock,
-                stop=self._stop.event,
+                stop=self._stop.load_over,
                 origin_ns=self._origin_ns,
             ),
         )
         start_ns = self._clock.now_ns() + HEAD_START_NS
         sampling = Sampling(self._target.services, self._driver, self._record, self._clock, self._origin_ns)
-        with sampling.during(start_ns, self._plan.objectives), ExitStack() as healing:
+        conditions = self._conditions.during(start_ns, self._plan.phases[0].end_ns)
+        with sampling.during(start_ns, self._plan.objectives), conditions, ExitStack() as healing:
             healing.callback(timeline.finish)
             threading.Thread(target=self._announce, args=(start_ns,), daemon=True).start()
             timeline.play(start_ns)
@@ -226,11 +238,11 @@ class Run:
 
     def _announce(self, start_ns: int) -> None:
         """Record the start of the load and of each phase when it comes, beside the clock that the faults are on."""
-        if not self._clock.sleep_until(start_ns, self._stop.event):
+        if not self._clock.sleep_until(start_ns, self._stop.load_over):
             return
         self._record("load_started", at_ns=start_ns - self._origin_ns)
         for phase in self._plan.phases:
-            if not self._clock.sleep_until(start_ns + phase.start_ns, self._stop.event):
+            if not self._clock.sleep_until(start_ns + phase.start_ns, self._stop.load_over):
                 return
             self._phase(phase.name)
 
@@ -240,6 +252,8 @@ class Run:
         self._stop.check()
         self._phase("audit")
         self._swarm.audit(within_s=self._loaded.experiment.swarm.audit_within_ns / 1e9)
+        if self._stop.load_over.is_set():
+            return  # what is ended early is ended soon: bots have read back what they were promised, and that is all
         inspection = Inspection(
             loaded=self._loaded,
             plan=self._plan,
@@ -309,6 +323,10 @@ class Run:
         self._record("stopped", condition=condition)
         self._stop.request("stopped", condition)
 
+    def _on_condition(self, condition: str) -> None:
+        if self._stop.end_load("stopped", condition):
+            self._record("stopped", condition=condition)
+
     def _over_after(self, wait_s: float) -> bool:
         return self._stop.event.wait(wait_s) or self._closing.is_set()
 
@@ -318,6 +336,7 @@ class Run:
                 self._lost(part, str(message.get("why", "")))
             else:
                 self._journalist.pass_on(message)
+                self._conditions.take(message)
 
         return on_message
 

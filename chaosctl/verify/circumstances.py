@@ -32,7 +32,8 @@ def run_doubts(recording: Recording) -> list[str]:
     elif (how := ended(recording)) != "completed":
         error = said[-1].fields.get("error")
         doubts.append(f"the run did not play its plan to the end: {how}" + (f" ({error})" if error else ""))
-    doubts += [f"stopped: {event.fields.get('condition')}" for event in recording.events_named("stopped")]
+    if not said or ended(recording) != "stopped":
+        doubts += [f"stopped: {event.fields.get('condition')}" for event in recording.events_named("stopped")]
     return doubts + _impossible(recording) + list(recording.incomplete)
 
 
