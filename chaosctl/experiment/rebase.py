@@ -13,7 +13,8 @@ AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 def rebase(root: MapNode, way: str) -> MapNode:
-    """Return an experiment's tree with its paths (`swarm.bots`, every service's `folder`) made to start elsewhere.
+    """Return an experiment's tree with its paths (`swarm.bots`, every service's `folder` and `build.context`) made to
+    start elsewhere.
 
     `way` leads from the new folder to the one that they are relative to. What is no path is left to those who validate.
     """
@@ -48,11 +49,18 @@ def _services(services: Node, way: str) -> Node:
 
 
 def _service(entry: Entry, way: str) -> Node:
-    service = entry.value
+    service = _changed(entry.value, "build", lambda build: _build(entry, build, way))
     if isinstance(service, MapNode) and "folder" not in service.entries:
         here = Entry(entry.key, ScalarNode(service.mark, way, plain=False))
         return replace(service, entries={**service.entries, "folder": here})
     return _changed(service, "folder", lambda folder: _led(folder, way))
+
+
+def _build(service: Entry, build: Node, way: str) -> Node:
+    if isinstance(build, MapNode) and "context" not in build.entries:
+        here = Entry(service.key, ScalarNode(build.mark, way, plain=False))
+        return replace(build, entries={**build.entries, "context": here})
+    return _changed(build, "context", lambda context: _led(context, way))
 
 
 def _led(node: Node, way: str) -> Node:

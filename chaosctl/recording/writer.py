@@ -244,6 +244,13 @@ class RunWriter:
         write_atomically(self.folder / "plan.json", plan_json)
         write_atomically(self.folder / "run.json", json.dumps(identity, indent=2, default=str) + "\n")
 
+    def add_to_run(self, more: Mapping[str, Any]) -> None:
+        """Add to run.json what is known only once the target is being brought up; atomically, as it was written."""
+        path = self.folder / "run.json"
+        with writing(path):
+            run = json.loads(path.read_text())
+        write_atomically(path, json.dumps({**run, **more}, indent=2, default=str) + "\n")
+
     def samples(self, source: str, *, open_loop: bool) -> SampleWriter:
         """Open `samples/<source>.arrow` for writing."""
         return SampleWriter(self.folder / "samples" / f"{source}.arrow", open_loop=open_loop)

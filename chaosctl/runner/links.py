@@ -39,11 +39,22 @@ class LinkProxy:
         self.relay.set_enabled(self.name, enabled)
 
 
-def open_links(plan: Plan, replicas: Sequence[Replica], relay: Relay, run_id: str) -> tuple[LinkProxy, ...]:
-    """Make every planned proxy, with what its cohort always has on it. Raises RelayError."""
+def open_links(
+    plan: Plan, replicas: Sequence[Replica], relay: Relay, run_id: str, service_host: str = LOOPBACK
+) -> tuple[LinkProxy, ...]:
+    """Make every planned proxy, with what its cohort always has on it. Raises RelayError.
+
+    Bots connect on loopback, services at `service_host`: no listener is open to more than those who use it.
+    """
     addresses = {(replica.service, replica.index): replica.ports for replica in replicas}
     return tuple(
-        _open(proxy, addresses[proxy.to_service, proxy.to_replica][proxy.to_port], relay, run_id)
+        _open(
+            proxy,
+            addresses[proxy.to_service, proxy.to_replica][proxy.to_port],
+            relay,
+            run_id,
+            LOOPBACK if proxy.cohort is not None else service_host,
+        )
         for proxy in plan.proxies
     )
 
@@ -59,9 +70,9 @@ def _name(planned: PlannedProxy, run_id: str) -> str:
     return f"chaosctl.{run_id}.{planned.name}"
 
 
-def _open(planned: PlannedProxy, upstream: str, relay: Relay, run_id: str) -> LinkProxy:
+def _open(planned: PlannedProxy, upstream: str, relay: Relay, run_id: str, host: str = LOOPBACK) -> LinkProxy:
     name = _name(planned, run_id)
-    state = relay.create(ProxySpec(name=name, listen=f"{LOOPBACK}:0", upstream=upstream))
+    state = relay.create(ProxySpec(name=name, listen=f"{host}:0", upstream=upstream))
     for toxic in _standing_toxics(planned):
         relay.add_toxic(name, toxic)
     return LinkProxy(planned, name, state.listen, upstream, state.api_url, relay)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl.clock import Clock
-from chaosctl.deploy.contract import Replica
+from chaosctl.deploy.contract import Driver, Replica
+from chaosctl.deploy.docker import DockerDriver
 from chaosctl.deploy.process import ProcessDriver
 from chaosctl.errors import ChaosctlError
 from chaosctl.experiment.loader import Loaded
@@ -43,6 +44,8 @@ from chaosctl.swarm.launcher import Swarm
 HEAD_START_NS = 200_000_000
 # Under this name the journal knows what takes the run's links off the relay again.
 LINKS = "links"
+# And under this one what takes its containers away.
+SERVICES = "services"
 
 
 @dataclass(frozen=True)
@@ -136,17 +139,13 @@ class Run:
         self._on_end("keeper", lambda: self._close(keeper))
         runs.register(self._options.run_id, self._folder, journal_path(self._folder), keeper.pid)
         self._obey_lever()
-        self._driver = ProcessDriver(
-            self._target,
-            self._loaded.folder,
-            self._folder,
-            keeper,
-            self._record,
-            self._plan.start_order,
-            self._environ,
-            self._stop.event,
-        )
+        self._driver = self._make_driver(keeper)
+        if undo := self._driver.undo():
+            self._journal.write(SERVICES, undo)
+            self._on_end("services", self._down)
         replicas = self._driver.allocate()
+        if images := self._driver.images():
+            self._writer.add_to_run({"images": images})
         self._relay = start_relay(
             self._options.relay,
             self._options.toxiproxy_url,
@@ -159,8 +158,18 @@ class Run:
         threading.Thread(target=watch_relay, args=watching, name="relay watch", daemon=True).start()
         self._record("relay", **asdict(self._relay.info))
         self._journal.write(LINKS, undo_of_links(self._plan, self._relay.info.api_url, self._options.run_id))
-        self._links = open_links(self._plan, replicas, self._relay, self._options.run_id)
+        self._links = open_links(self._plan, replicas, self._relay, self._options.run_id, self._driver.link_host)
         self._start_everything(replicas)
+
+    def _make_driver(self, keeper: Keeper) -> Driver:
+        where = (self._target, self._loaded.folder, self._folder)
+        order, abort = self._plan.start_order, self._stop.event
+        if self._target.driver == "process":
+            return ProcessDriver(*where, keeper, self._record, order, self._environ, abort)
+        run_id, environ = self._options.run_id, self._environ
+        return DockerDriver(
+            *where, run_id, self._origin_ns, self._record, order, environ, abort, lambda why: self._lost("engine", why)
+        )
 
     def _obey_lever(self) -> None:
         """Look once now that the run is registered: either who pulls the lever sees the run, or the run the pull."""
@@ -298,13 +307,19 @@ class Run:
 
     def _close_relay(self) -> None:
         self._relay.close()
-        for entry in self._journal.pending():
-            if entry.fault_id == LINKS:
-                self._journal.done(entry.seq)
+        self._undone(LINKS)
 
     def _down(self) -> None:
-        for left in self._driver.down():
-            self._record("cleanup_failed", what=left)
+        left = self._driver.down()
+        for sentence in left:
+            self._record("cleanup_failed", what=sentence)
+        if not left:
+            self._undone(SERVICES)
+
+    def _undone(self, what: str) -> None:
+        for entry in self._journal.pending():
+            if entry.fault_id == what:
+                self._journal.done(entry.seq)
 
     def _on_first_signal(self, name: str) -> None:
         self._record("interrupted", signal=name)

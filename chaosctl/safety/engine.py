@@ -53,7 +53,7 @@ class _Connection(http.client.HTTPConnection):
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that listens at a socket of this machine. Every call has a connection of its own; threads may share it."""
+    """An engine that listens at a socket of this machine. Each call has its own connection; threads may share it."""
 
     socket_path: str
 
@@ -98,7 +98,7 @@ class Engine:
             return EngineError(f"no Docker Engine listens at {at}; start dockerd, or set DOCKER_HOST to its socket")
         if isinstance(error, PermissionError):
             return EngineError(
-                f"this user may not use the Docker Engine's socket {at}; add the user to the group `docker`, or use sudo"
+                f"this user may not use the Docker Engine's socket {at}; add it to the group `docker`, or use sudo"
             )
         if isinstance(error, TimeoutError):
             return EngineError(f"the Docker Engine at {at} does not answer in time; see its log, or restart dockerd")
@@ -117,8 +117,8 @@ def local_engine(environ: Mapping[str, str] = os.environ) -> Engine:
     parts = urlsplit(named)
     if named and (parts.scheme != "unix" or not parts.path):
         raise EngineError(
-            f"DOCKER_HOST is {named}: only an engine of this machine can be used, for its containers reach the relay here, "
-            "and faults are proved by looking at their processes; unset DOCKER_HOST, or run chaosctl on that machine"
+            f"DOCKER_HOST is {named}: only an engine of this machine can be used, by its socket, for containers "
+            "reach the relay here and proofs look at their processes; unset DOCKER_HOST, or run chaosctl there"
         )
     return Engine(parts.path or DEFAULT_SOCKET)
 
