@@ -56,6 +56,7 @@ class DockerDriver:
         self._sink = sink
         self._environ = environ
         self._on_gone = on_gone
+        self._engine_is_gone = threading.Event()
         self._fleet = Fleet(start_order, abort)
         self._images: Mapping[str, Image] = {}
         self._gateway = ""
@@ -91,7 +92,7 @@ class DockerDriver:
             self._gateway = _make_network(engine, network, self._run_id)
             self._ports = reserve_ports(sum(len(one.ports) * one.replicas for one in services.values()))
             setting = Setting(self._run_id, network, self._inner_port)
-            launcher = ContainerLauncher(engine, setting, lambda notice: self._supervise().post(notice), self._on_gone)
+            launcher = ContainerLauncher(engine, setting, lambda notice: self._supervise().post(notice), self._lost)
             self._launcher = launcher
             self._fleet.replicas = self._place_all(launcher, iter(self._ports.numbers))
         return tuple(one.replica for one in self._fleet.replicas.values())
@@ -118,7 +119,8 @@ class DockerDriver:
         """
         for replica in self._fleet.replicas.values():
             replica.stop()
-        for service in reversed(self._fleet.start_order):
+        # An engine that has gone says of nothing when it ends: what it comes back with is removed by force.
+        for service in () if self._engine_is_gone.is_set() else reversed(self._fleet.start_order):
             self._end(self._fleet.of(service), self._target.services[service].stop_within_ns / 1e9)
         try:
             removed = play(ContainersUndo(local_engine(self._environ).socket_path, self._run_id))
@@ -147,6 +149,10 @@ class DockerDriver:
                     one.exit_of(pid, max(0.0, end_s - time.monotonic()))
         for one in replicas:
             one.wait_noticed(_NOTICED_WITHIN_S)
+
+    def _lost(self, why: str) -> None:
+        self._engine_is_gone.set()
+        self._on_gone(why)
 
     def _supervise(self) -> Supervisor:
         if self._supervisor is None:

@@ -38,6 +38,7 @@ from chaosctl.safety import lever, runs
 from chaosctl.safety.journal import UndoJournal, journal_path, play_pending
 from chaosctl.safety.keeper_client import Keeper
 from chaosctl.safety.label import labelled
+from chaosctl.safety.undo import play
 from chaosctl.swarm.launcher import Swarm
 
 # From the moment everything is ready to the first step, so that the first step is not late.
@@ -328,6 +329,10 @@ class Run:
         """A second signal: no graces; everything of the run is killed, and the teardown finds it gone."""
         if self._keeper is not None:
             self._keeper.end_everything()
+        for entry in self._journal.pending():
+            if entry.fault_id == SERVICES:
+                for action in entry.actions:
+                    play(action)
 
     def _lost(self, part: str, why: str) -> None:
         if not self._stop.event.is_set():

@@ -115,7 +115,7 @@ def restore(run: Run) -> tuple[str, ...]:
         played = play_pending(run.journal)
         did += [one.text for one in played if one.done]
         left += [
-            f"{one.text}; mend the relay or restart it, then run `chaosctl restore` again"
+            f"{one.text}; mend what does not answer or restart it, then run `chaosctl restore` again"
             for one in played
             if not one.done
         ]
