@@ -14,7 +14,7 @@ from chaosctl.deploy.container_checks import container_checks
 from chaosctl.deploy.containers import STATE, ContainerLauncher, Setting
 from chaosctl.deploy.contract import EventSink, Replica
 from chaosctl.deploy.fleet import Fleet, Sight, place_in
-from chaosctl.deploy.images import Image, as_recorded, find_images
+from chaosctl.deploy.images import Image, as_recorded, find_images, look_up
 from chaosctl.deploy.replica import Command, Start, SupervisedReplica
 from chaosctl.deploy.restart import Supervisor
 from chaosctl.errors import NotReadyError
@@ -47,14 +47,15 @@ class DockerDriver:
         on_gone: Callable[[str], None],
     ) -> None:
         """`folder` is the experiment's; `environ` names the engine; `abort` ends the waiting of `up` early; `on_gone`
-        is called, maybe more than once, when the engine no longer answers."""
+        is called, maybe more than once, when the engine no longer answers. Raises NotReadyError for an engine that is
+        not on this machine."""
         self._target = target
         self._folder = folder
         self._bundle = bundle.absolute()
         self._run_id = run_id
         self._origin_ns = origin_ns
         self._sink = sink
-        self._environ = environ
+        self._engine = local_engine(environ)
         self._on_gone = on_gone
         self._engine_is_gone = threading.Event()
         self._fleet = Fleet(start_order, abort)
@@ -71,9 +72,8 @@ class DockerDriver:
 
     def undo(self) -> tuple[Undo, ...]:
         """Return what removes everything of the run by its label. Raises NotReadyError where no engine answers."""
-        engine = local_engine(self._environ)
-        engine.ask("GET", "/version")
-        return (ContainersUndo(engine.socket_path, self._run_id),)
+        self._engine.ask("GET", "/version")
+        return (ContainersUndo(self._engine.socket_path, self._run_id),)
 
     def images(self) -> Mapping[str, Any]:
         """Return the image of each service, with its digests; known after `allocate`."""
@@ -83,8 +83,7 @@ class DockerDriver:
         """Find or build the images, make the network, choose ports and folders, once. Raises NotReadyError,
         RecordingError."""
         if not self._fleet.replicas:
-            engine = local_engine(self._environ)
-            services = self._target.services
+            engine, services = self._engine, self._target.services
             logs = self._bundle / "logs"
             self._images = find_images(engine, services, self._folder, logs, self._fleet.abort)
             self._check_health()
@@ -122,11 +121,8 @@ class DockerDriver:
         # An engine that has gone says of nothing when it ends: what it comes back with is removed by force.
         for service in () if self._engine_is_gone.is_set() else reversed(self._fleet.start_order):
             self._end(self._fleet.of(service), self._target.services[service].stop_within_ns / 1e9)
-        try:
-            removed = play(ContainersUndo(local_engine(self._environ).socket_path, self._run_id))
-            left = () if removed.done else (f"{removed.text}; `chaosctl restore` removes what is left",)
-        except EngineError as error:
-            left = (str(error),)
+        removed = play(ContainersUndo(self._engine.socket_path, self._run_id))
+        left = () if removed.done else (f"{removed.text}; `chaosctl restore` removes what is left",)
         if self._supervisor is not None:
             self._supervisor.stop(_NOTICED_WITHIN_S)
         if self._launcher is not None:
@@ -197,15 +193,21 @@ class DockerDriver:
         return replica.begin(partial(self._command, replica), self._checks(replica))
 
     def _command(
-        self, replica: SupervisedReplica, version: str | None, run: Sequence[str] | None, env: Mapping[str, str]
+        self,
+        replica: SupervisedReplica,
+        version: str | None,
+        run: Sequence[str] | None,
+        env: Mapping[str, str],
+        image: str | None,
     ) -> Command:
         """Return what starts a version of it (see `replica.CommandOf`)."""
         values = self._inside(replica)
         argv = expand(run or replica.definition.run or (), values)
         own = {**replica.definition.env, **env}
         whole = dict(zip(own, expand(tuple(own.values()), values), strict=True))
-        image = self._images[replica.service].id
-        return Command(argv, whole, Path("/"), version, {name: whole[name] for name in env}, image)
+        made_from = self._images[replica.service].id if image is None else look_up(self._engine, image).id
+        added = {name: whole[name] for name in env}
+        return Command(argv, whole, Path("/"), version, added, made_from, image or "")
 
     def _inside(self, replica: SupervisedReplica) -> Mapping[str, str]:
         """Return what `${...}` stands for within its container."""

@@ -147,9 +147,16 @@ class ProcessDriver:
         return replica.begin(partial(self._command, replica), self._checks(replica))
 
     def _command(
-        self, replica: SupervisedReplica, version: str | None, run: Sequence[str] | None, env: Mapping[str, str]
+        self,
+        replica: SupervisedReplica,
+        version: str | None,
+        run: Sequence[str] | None,
+        env: Mapping[str, str],
+        image: str | None,
     ) -> Command:
-        """Return what starts a version of it (see `replica.CommandOf`)."""
+        """Return what starts a version of it (see `replica.CommandOf`). Raises NotReadyError for an image."""
+        if image is not None:
+            raise NotReadyError(f"{replica.name} is a process and has no image; use `driver: docker`")
         argv = expand(run or replica.definition.run or (), self.values(replica.service, replica.index))
         whole = self._env(replica, env)
         added = {name: whole[name] for name in env}

@@ -37,7 +37,7 @@ _ENDING = {"SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT"}
 class Command:
     """What starts the replica: the words, the environment and the folder; the name of the version that this starts
     (None for the one that the target declares), and the variables that are in the environment for it alone.
-    `image`: the image of a container."""
+    `image`: the id of a container's image; `image_name`: its name, where it is not the target's own."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
@@ -45,11 +45,13 @@ class Command:
     version: str | None = None
     added: Mapping[str, str] = field(default_factory=dict)
     image: str = ""
+    image_name: str = ""
 
 
-CommandOf = Callable[[str | None, Sequence[str] | None, Mapping[str, str]], Command]
-"""Completes the command of a version: its name, its words (None: the target's own), what is added to the environment.
-Raises ChaosctlError for a placeholder without a value."""
+CommandOf = Callable[[str | None, Sequence[str] | None, Mapping[str, str], str | None], Command]
+"""Completes the command of a version: its name, its words (None: the target's own), what is added to the environment,
+its image (None: the target's own). Raises ChaosctlError for a placeholder without a value, or an image that is not
+there."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class SupervisedReplica:
     def begin(self, command_of: CommandOf, new_check: Callable[[], Check | None]) -> Start:
         """Start it for the first time. `new_check` makes a readiness check for each start. Raises NotReadyError."""
         self._command_of = command_of
-        self._own = self._command = command_of(None, None, {})
+        self._own = self._command = command_of(None, None, {}, None)
         self._new_check = new_check
         with self._changed:
             return self._start()
@@ -283,12 +285,13 @@ class SupervisedReplica:
             self._changed.wait_for(lambda: pid in self._exits, within_s)
             return self._exits.get(pid)
 
-    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str]) -> None:
+    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str], image: str | None = None) -> None:
         """From now on it is started as this version, whatever starts it; what runs is left alone. `run` stands in
-        place of its own command, `env` is added. Raises ChaosctlError for a placeholder without a value."""
+        place of its own command, `image` of a container's own, `env` is added. Raises ChaosctlError for a placeholder
+        without a value, or an image that is not there."""
         if self._command_of is None:
             raise NotReadyError(f"{self.name} was never started, so no other version can take its place")
-        command = self._command_of(version, run, env)
+        command = self._command_of(version, run, env, image)
         with self._changed:
             self._command = command
 
@@ -308,6 +311,7 @@ class SupervisedReplica:
                 argv=started.argv if started else (),
                 added=started.added if started else {},
                 ready=current is not None and current.pid == self._ready_pid,
+                image=started.image_name if started else "",
             )
 
     def said(self) -> list[str]:

@@ -26,7 +26,11 @@ def check_lasting(item: Path, kind: FaultKind, for_ns: int | None) -> Iterator[C
 
 
 def check_texts(item: Path, on: str, params: Mapping[str, Any], kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
-    """Yield what is wrong with the placeholders in what is completed when the deployment is up."""
+    """Yield what is wrong with the placeholders in what is completed when the deployment is up, and what is said of
+    containers where there are none."""
+    for key in sorted(kind.of_containers & params.keys()) if draft.driver == "process" else ():
+        text = f"only containers have '{key}'; leave it out, or use `driver: docker`"
+        yield Complaint((*item, key), text, at_key=True)
     try:
         name = parse_on(on).name
     except ValueError:

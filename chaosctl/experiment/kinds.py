@@ -26,6 +26,7 @@ class FaultKind:
     `acts_on` says what `on:` names. `lasting` faults take `for:` and are healed; the others happen at one moment.
     Two faults of one `dimension` on one place at one time contradict each other (two latencies, two partitions).
     `example` is one timeline item in YAML flow style, as a user would write it.
+    `of_containers` are parameters that mean something to containers only.
     `filled_in` are parameters whose `${...}` are completed when the deployment is up, as those of a service's `run`.
     A fault that `follows` a kind needs one of it before, on the same place, that has no end of its own.
     `takes_down`: replicas serve nothing while it lasts (without an end: until their restart policy acts), or only for
@@ -40,6 +41,7 @@ class FaultKind:
     summary: str
     example: str
     filled_in: frozenset[str] = frozenset()
+    of_containers: frozenset[str] = frozenset()
     follows: str | None = None
     takes_down: Literal["while", "moment"] | None = None
 

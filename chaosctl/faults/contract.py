@@ -98,9 +98,10 @@ class ProcessControl(Protocol):
         """Return how that process ended, as its parent saw it; None if it did not end in that time."""
         ...
 
-    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str]) -> None:
+    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str], image: str | None = None) -> None:
         """From now on it is started as this version, whatever starts it; what runs is left alone. `run` stands in
-        place of its own command, `env` is added. Raises ChaosctlError for a placeholder without a value."""
+        place of its own command, `image` of a container's own, `env` is added. Raises ChaosctlError for a placeholder
+        without a value, or an image that is not there."""
         ...
 
     def use_own(self) -> None:
