@@ -22,6 +22,7 @@ from chaosctl.experiment.model import (
     ChaosFault,
     Cohort,
     Experiment,
+    FaultItem,
     Frozen,
     Link,
     Probe,
@@ -38,7 +39,7 @@ from chaosctl.experiment.yaml_source import Node, locate, to_plain
 _ITEM_KEYS = ("at", "for", "fault", "on")
 _CHAOS_KEYS = ("every", "for", "fault", "on")
 _Part = TypeVar("_Part", bound=Frozen)
-_Fault = TypeVar("_Fault", TimelineItem, ChaosFault)
+_Fault = TypeVar("_Fault", bound=FaultItem)
 
 
 @dataclass(frozen=True)

@@ -295,8 +295,14 @@ class Probe(Frozen):
     )
 
 
-class TimelineItem(Frozen):
-    """One fault of the timeline. `params` holds the fault's own keys, validated by its kind."""
+class FaultItem(Frozen):
+    """What the items of `timeline` and `chaos` share: the fault's own keys, validated by its kind, as written."""
+
+    params: dict[str, Any] = Field(default_factory=dict, exclude=True)
+
+
+class TimelineItem(FaultItem):
+    """One fault of the timeline."""
 
     at_ns: DurationNs = Field(alias="at", description="When, counted from the end of the baseline")
     for_ns: DurationNs | None = Field(default=None, alias="for", description="How long until it is healed")
@@ -305,11 +311,10 @@ class TimelineItem(Frozen):
         description="What it acts on: a link, `link/cohort`, a service, `service[0]`, `leader of service` (or another "
         "role, asked for when it is due), `any 2 of service` or `30% of service` (drawn from the seed)"
     )
-    params: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
 
-class ChaosFault(Frozen):
-    """One fault that comes by chance. `params` holds the fault's own keys, validated by its kind."""
+class ChaosFault(FaultItem):
+    """One fault that comes by chance."""
 
     every_ns: DurationNs = Field(
         alias="every", ge=100_000_000, description="How long from one to the next, on average; chance decides"
@@ -317,7 +322,6 @@ class ChaosFault(Frozen):
     for_ns: DurationNs | None = Field(default=None, alias="for", description="How long until it is healed")
     fault: str = Field(description="The kind of fault: see `chaosctl faults`")
     on: str = Field(description="What it acts on, as in the timeline; `any 1 of service` is drawn anew each time")
-    params: dict[str, Any] = Field(default_factory=dict, exclude=True)
 
 
 class Chaos(Frozen):

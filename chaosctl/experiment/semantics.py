@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from chaosctl.experiment.blast import Down, downs_of, excesses, too_many
+from chaosctl.experiment.chaos_rules import check_chaos
 from chaosctl.experiment.complaints import Complaint, Path
 from chaosctl.experiment.draft import Draft
 from chaosctl.experiment.fault_rules import check_lasting, check_texts, unknown, used_by_bots, wrong_place
@@ -28,6 +29,7 @@ def check(draft: Draft, faults: FaultKinds, objectives: ObjectiveKinds) -> tuple
         *_times(draft),
         *_timeline(draft, faults),
         *_blast_radius(draft, faults),
+        *check_chaos(draft, faults),
         *_objectives(draft, objectives),
     )
 
@@ -221,7 +223,7 @@ def _numbers(objective: str, kind: ObjectiveKind, draft: Draft) -> Iterator[Comp
 def _unmet(need: str, draft: Draft) -> str | None:
     """Return what is missing for `need` (see ObjectiveKind) and the mend, or None."""
     if need == "faults":
-        return None if draft.items else "the timeline has no fault; add one to `timeline`"
+        return None if draft.items or draft.chaos_items else "the timeline has no fault; add one to `timeline`"
     if need == "probe":
         return _no_probe(draft)
     if need in Offers.model_fields:

@@ -13,6 +13,7 @@ from chaosctl.experiment.loader import Loaded
 from chaosctl.experiment.model import Cohort, Experiment, Link, Service, Swarm
 from chaosctl.experiment.places import ALL, bots_link, parse_on
 from chaosctl.plan.chance import draw, source_for
+from chaosctl.plan.drawn import drawn_faults
 from chaosctl.plan.model import SCHEMA_VERSION, Phase, Plan, PlannedBot, PlannedFault, PlannedProxy, Step
 
 # At one moment: what ends, what changes the load, what begins; and the end of everything after all of them.
@@ -23,7 +24,8 @@ def build_plan(loaded: Loaded, seed: int, faults: FaultKinds) -> Plan:
     """Return everything that a run of the experiment with this seed will do."""
     experiment = loaded.experiment
     phases = _phases(experiment)
-    planned = _faults(loaded, seed, faults, phases[-1].start_ns)
+    listed = _faults(loaded, seed, faults, phases[-1].start_ns)
+    planned = (*listed, *drawn_faults(loaded, listed, seed, faults, phases[-1].start_ns))
     through = bots_link(experiment.target.links, experiment.swarm.through)
     cohorts = experiment.swarm.cohorts or {ALL: Cohort(share=1.0)}
     return Plan(
@@ -90,6 +92,7 @@ def _faults(loaded: Loaded, seed: int, faults: FaultKinds, start_ns: int) -> tup
             params=params.model_dump(mode="json"),
             inject_ns=start_ns + item.at_ns,
             heal_ns=None if item.for_ns is None else start_ns + item.at_ns + item.for_ns,
+            origin=f"timeline[{number - 1}]",
             **_place(item.on, loaded.experiment.target.services, source_for(seed, f"f{number}-on")),
         )
         for number, (item, params) in enumerate(items, 1)

@@ -29,7 +29,8 @@ class PlannedFault:
     A role (`leader of world`) stands in `on` as it is: who has it is known only when the fault is due.
 
     `params` are JSON-able and in the fault kind's attribute names (`latency_ns`), ready for `kind.params(**params)`.
-    `heal_ns` is None for what happens at one moment.
+    `heal_ns` is None for what happens at one moment. `origin` is where the experiment has it: `timeline[0]`,
+    `chaos.faults[1]`.
     """
 
     id: str
@@ -40,6 +41,7 @@ class PlannedFault:
     inject_ns: int
     heal_ns: int | None
     asked: str | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True)
