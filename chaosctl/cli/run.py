@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import typer
 
 from chaosctl.cli.arguments import DEFAULT_SEED, REPORTS, AsJson, ExperimentFile, Overrides, Seed, load
+from chaosctl.cli.dry_run import show_calls
 from chaosctl.errors import RecordingError, UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def command(
     toxiproxy: Annotated[
         str | None, typer.Option("--toxiproxy", help="Use this running Toxiproxy server.", metavar="URL")
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print every call that would be made; nothing is started.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print one line, at the end.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -71,6 +75,9 @@ def command(
     if toxiproxy is not None:
         toxiproxy = _checked_address(toxiproxy)
     loaded = load(file, overrides)
+    if dry_run:
+        show_calls(loaded, build_plan(loaded, seed, fault_kinds()), toxiproxy, trials, as_json=as_json)
+        return
     run_id = new_run_id()
     folder = out if out is not None else REPORTS / loaded.experiment.name / run_id
     how = _How(loaded, relay.value, toxiproxy, _view_mode(quiet, as_json), folder if out is None else None)
@@ -84,11 +91,14 @@ def command(
         wanted = Series(loaded.experiment.name, run_id, folder, seed, trials)
         raise typer.Exit(play_series(wanted, play, as_json=as_json, quiet=quiet))
     play(seed, folder, run_id)
+    raise typer.Exit(_judged(folder, as_json=as_json, quiet=quiet))
 
+
+def _judged(folder: Path, *, as_json: bool, quiet: bool) -> int:
+    """Judge the run, show its verdict, and return the exit code."""
     from chaosctl.cli.judging import report_run, show
 
-    verdict = report_run(folder, lambda verdict: show(verdict, folder, as_json=as_json, quiet=quiet))
-    raise typer.Exit(verdict.exit_code)
+    return report_run(folder, lambda verdict: show(verdict, folder, as_json=as_json, quiet=quiet)).exit_code
 
 
 @dataclass(frozen=True)
