@@ -16,7 +16,7 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 from chaosctl.deploy.contract import Replica
-from chaosctl.deploy.replica import LOG_LIMIT_BYTES, Command
+from chaosctl.deploy.launcher import LOG_LIMIT_BYTES, Command
 from chaosctl.errors import NotReadyError
 from chaosctl.safety.bounded_log import BoundedLog
 from chaosctl.safety.engine import RUN_LABEL, Engine, EngineError
@@ -53,7 +53,7 @@ class Setting:
 
 
 class ContainerLauncher:
-    """Implements `deploy.replica.Launcher`. `post` is told of every end, `on_gone` when the engine itself is gone."""
+    """Implements `deploy.launcher.Launcher`. `post` is told of every end, `on_gone` when the engine itself is gone."""
 
     def __init__(
         self, engine: Engine, setting: Setting, post: Callable[[ExitNotice], None], on_gone: Callable[[str], None]

@@ -15,7 +15,8 @@ from chaosctl.deploy.containers import STATE, ContainerLauncher, Setting
 from chaosctl.deploy.contract import EventSink, Replica
 from chaosctl.deploy.fleet import Fleet, Sight, place_in
 from chaosctl.deploy.images import Image, as_recorded, find_images, look_up
-from chaosctl.deploy.replica import Command, Start, SupervisedReplica
+from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.replica import Start, SupervisedReplica
 from chaosctl.deploy.restart import Supervisor
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
@@ -200,7 +201,7 @@ class DockerDriver:
         env: Mapping[str, str],
         image: str | None,
     ) -> Command:
-        """Return what starts a version of it (see `replica.CommandOf`)."""
+        """Return what starts a version of it (see `launcher.CommandOf`)."""
         values = self._inside(replica)
         argv = expand(run or replica.definition.run or (), values)
         own = {**replica.definition.env, **env}

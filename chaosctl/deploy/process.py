@@ -11,9 +11,10 @@ from typing import Any
 
 from chaosctl.deploy.contract import EventSink, Replica
 from chaosctl.deploy.fleet import Fleet, place_in
+from chaosctl.deploy.launcher import Command
 from chaosctl.deploy.processes import ProcessLauncher
 from chaosctl.deploy.readiness import Check, check_of
-from chaosctl.deploy.replica import Command, Start, SupervisedReplica
+from chaosctl.deploy.replica import Start, SupervisedReplica
 from chaosctl.deploy.restart import Supervisor
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
@@ -154,7 +155,7 @@ class ProcessDriver:
         env: Mapping[str, str],
         image: str | None,
     ) -> Command:
-        """Return what starts a version of it (see `replica.CommandOf`). Raises NotReadyError for an image."""
+        """Return what starts a version of it (see `launcher.CommandOf`). Raises NotReadyError for an image."""
         if image is not None:
             raise NotReadyError(f"{replica.name} is a process and has no image; use `driver: docker`")
         argv = expand(run or replica.definition.run or (), self.values(replica.service, replica.index))

@@ -6,7 +6,7 @@ import signal
 from contextlib import suppress
 
 from chaosctl.deploy.contract import Replica
-from chaosctl.deploy.replica import LOG_LIMIT_BYTES, Command
+from chaosctl.deploy.launcher import LOG_LIMIT_BYTES, Command
 from chaosctl.errors import NotReadyError
 from chaosctl.safety.keeper_client import Keeper, Spawned
 from chaosctl.safety.label import end_processes
@@ -17,7 +17,7 @@ _STOPPED = frozenset("Tt")
 
 
 class ProcessLauncher:
-    """Implements `deploy.replica.Launcher`."""
+    """Implements `deploy.launcher.Launcher`."""
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper

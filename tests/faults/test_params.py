@@ -33,7 +33,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("slow_close", {"delay": "0ms"}, "write at least 1ms"),
     ("restart", {"grace": "5m"}, "write at most 1m"),
     ("kill", {"signal": "TERM"}, "unknown key 'signal'"),
-    ("deploy", {}, "give run: [...] or env: {...}"),
+    ("deploy", {}, "give run: [...], env: {...} or image: NAME"),
     ("deploy", {"run": []}, "write at least 1"),
     ("deploy", {"rnu": ["x"]}, "did you mean 'run'?"),
     ("deploy", {"env": {"A": "1"}, "version": True}, "is not text"),
