@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -101,14 +101,15 @@ def abandoned() -> tuple[Run, ...]:
     return tuple(run for run in _registered() if not run.is_going)
 
 
-def restore(run: Run) -> tuple[str, ...]:
+def restore(run: Run, on_wait: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
     """End what is left of an abandoned run and undo its faults. Idempotent. Return what was done, in sentences.
 
-    Raises UsageError for a run that is going, CleanupError naming what is left and how to remove it.
+    `on_wait` is told, in a sentence, when another restore is at it and has to be waited for. Raises UsageError for a
+    run that is going, CleanupError naming what is left and how to remove it.
     """
     if run.is_going:
         raise UsageError(f"run {run.run_id} is still going; end it first, with Ctrl-C or `kill {run.pid}`")
-    with _locked(run) as still_there:
+    with _locked(run, on_wait) as still_there:
         if not still_there:
             return (f"run {run.run_id}: nothing is left to do",)
         did, left = _end_what_is_left(run) if run.this_boot else ([], [])
@@ -159,7 +160,7 @@ def _record(run: Run, left: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(run: Run) -> Iterator[bool]:
+def _locked(run: Run, on_wait: Callable[[str], None]) -> Iterator[bool]:
     """Hold the run's entry, so that two restores do not meet. Yields False when it is gone: another one was faster.
 
     Raises CleanupError when another one holds it for too long.
@@ -170,14 +171,15 @@ def _locked(run: Run) -> Iterator[bool]:
         yield False
         return
     try:
-        _wait_for_lock(run, descriptor)
+        _wait_for_lock(run, descriptor, on_wait)
         yield os.fstat(descriptor).st_nlink > 0
     finally:
         os.close(descriptor)
 
 
-def _wait_for_lock(run: Run, descriptor: int) -> None:
+def _wait_for_lock(run: Run, descriptor: int, on_wait: Callable[[str], None]) -> None:
     end_s = time.monotonic() + _LOCK_WITHIN_S
+    waits = False
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -187,6 +189,9 @@ def _wait_for_lock(run: Run, descriptor: int) -> None:
                     f"another `chaosctl restore` has been at run {run.run_id} for {_LOCK_WITHIN_S:g} s; "
                     "wait for it, or end it and try again"
                 ) from error
+            if not waits:
+                on_wait(f"another `chaosctl restore` is at it; waiting for that, at most {_LOCK_WITHIN_S:g} s")
+                waits = True
             time.sleep(0.02)
         else:
             return

@@ -145,7 +145,8 @@ def test_two_restores_do_not_meet(going: runs.Run, state_home: Path, start: Star
     process.stdout.readline()
     run = abandon(going, state_home)
     did: list[tuple[str, ...]] = []
-    both = [threading.Thread(target=lambda: did.append(runs.restore(run))) for _ in range(2)]
+    waited: list[str] = []
+    both = [threading.Thread(target=lambda: did.append(runs.restore(run, waited.append))) for _ in range(2)]
     for thread in both:
         thread.start()
     for thread in both:
@@ -153,6 +154,7 @@ def test_two_restores_do_not_meet(going: runs.Run, state_home: Path, start: Star
     nothing = (f"run {run.run_id}: nothing is left to do",)
     assert sorted(did, key=lambda one: one == nothing)[1] == nothing
     assert did != [nothing, nothing]
+    assert waited == ["another `chaosctl restore` is at it; waiting for that, at most 20 s"]
 
 
 def test_a_restore_that_takes_too_long_is_named(
