@@ -63,12 +63,17 @@ class Bounds:
 def occurrence(
     item: int, on: On, kind: FaultKind, service: Service | None, times: tuple[int, int | None, int], *, rolling: bool
 ) -> Occurrence:
-    """Return a fault with how long it is in force. `times`: its moment, how long it lasts, the end of the load."""
+    """Return a fault with how long it is in force. `times`: its moment, how long it lasts, the end of the load.
+
+    What was held down needs its time to start after the heal, and counts as down until then.
+    """
     at_ns, for_ns, end_ns = times
     heal_ns = None if for_ns is None else at_ns + for_ns
     downs: tuple[Down, ...] = ()
     if service is not None:
         downs = downs_of(item, on, kind, service, (at_ns, heal_ns, end_ns), rolling=rolling)
+        if heal_ns is not None and kind.takes_down == "while":
+            downs = tuple(replace(down, end_ns=down.end_ns + START_NS) for down in downs)
     over_ns = max([at_ns + START_NS if heal_ns is None else heal_ns, *(down.end_ns for down in downs)])
     return Occurrence(item, kind, on, at_ns, heal_ns, over_ns, 0 if service is None else service.replicas, downs)
 

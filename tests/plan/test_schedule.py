@@ -82,7 +82,7 @@ def any_chaos(draw: st.DrawFn, loaded: Loaded) -> Loaded:
 def over_ns(fault: PlannedFault) -> int:
     """When a fault is over, as this test understands it."""
     if fault.heal_ns is not None:
-        return fault.heal_ns
+        return fault.heal_ns + (S if fault.acts_on == "service" else 0)
     return fault.inject_ns + S + (GATEWAYS.restart.after_ns if fault.kind == "kill" and GATEWAYS.restart else 0)
 
 
