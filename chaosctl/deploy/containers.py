@@ -11,6 +11,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Any
@@ -31,6 +32,7 @@ _BY_SIGNAL = range(129, 193)
 _CHUNK_BYTES = 65_536
 # The frame of a log (docs.docker.com/reference/api/engine, "Attach to a container"): stream, three zeros, length.
 _HEADER_BYTES = 8
+_NAME_FREE_WITHIN_S = 5.0
 # The engine keeps its own copy, for `docker logs`, bounded too.
 _ENGINE_LOG = {"Type": "json-file", "Config": {"max-size": "8m", "max-file": "2"}}
 
@@ -69,12 +71,7 @@ class ContainerLauncher:
 
     def start(self, replica: Replica, command: Command) -> Spawned:
         """Make its container where there is none of this version yet, and start it."""
-        box = self._boxes.get(replica.name)
-        if box is not None and box.command is not command:
-            self._ask("DELETE", f"/containers/{box.id}", force=1, v=1)
-            box = None
-        if box is None:
-            box = self._boxes[replica.name] = Box(self._create(replica, command), command)
+        box = self._box(replica, command)
         output = self._open("POST", f"/containers/{box.id}/attach", stream=1, stdout=1, stderr=1)
         try:
             self._ask("POST", f"/containers/{box.id}/start")
@@ -163,6 +160,32 @@ class ContainerLauncher:
 
     # -- within
 
+    def _box(self, replica: Replica, command: Command) -> Box:
+        """Return its container for this command: the one that is there, or a new one. Raises EngineError."""
+        box = self._boxes.get(replica.name)
+        if box is not None and (box.command is not command or self._is_going(replica)):
+            with suppress(EngineError):  # somebody else has removed it, or is at it
+                self._ask("DELETE", f"/containers/{box.id}", force=1, v=1)
+            box = None
+        if box is None:
+            box = self._boxes[replica.name] = Box(self._created(replica, command), command)
+        return box
+
+    def _is_going(self, replica: Replica) -> bool:
+        """Say whether its container is gone, or somebody else is removing it."""
+        return self.state(replica).get("Status", "dead") in ("removing", "dead")
+
+    def _created(self, replica: Replica, command: Command) -> str:
+        """Make a container, also where the one before it still has its name for a moment. Raises EngineError."""
+        end_s = time.monotonic() + _NAME_FREE_WITHIN_S
+        while True:
+            try:
+                return self._create(replica, command)
+            except EngineError as error:
+                if error.status != 409 or time.monotonic() > end_s:
+                    raise
+                time.sleep(0.05)
+
     def _create(self, replica: Replica, command: Command) -> str:
         """Return the id of a new container."""
         numbers = {port: f"{self._setting.inner_port(replica, port)}/tcp" for port in replica.ports}
@@ -206,14 +229,26 @@ class ContainerLauncher:
             output.close()
         at_ns = time.monotonic_ns()
         try:
-            code = int(self._ask("POST", f"/containers/{container}/wait", within_s=None)["StatusCode"])
+            code = self._code(container, process)
         except EngineError as error:
             if error.status is None:
                 return
-            # Somebody else has removed it: how it ended nobody can say.
-            self._post(ExitNotice(replica.name, process.pid, Exit(at_ns, None, None)))
-            return
-        self._post(ExitNotice(replica.name, process.pid, exit_of(at_ns, code)))
+            code = None  # somebody else has removed it
+        how = Exit(at_ns, None, None) if code is None else exit_of(at_ns, code)
+        self._post(ExitNotice(replica.name, process.pid, how))
+
+    def _code(self, container: str, process: Spawned) -> int | None:
+        """Wait until that process has ended, and return its code; None when somebody else has started another one in
+        its container meanwhile. A program may close its output long before it ends. Raises EngineError."""
+        pause_s = 0.01
+        while True:
+            state = self._ask("GET", f"/containers/{container}/json")["State"]
+            if not state["Running"]:
+                return int(state["ExitCode"])
+            if process.pid > 0 and state["Pid"] != process.pid:
+                return None
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.5)
 
     def _inspect(self, replica: Replica) -> Mapping[str, Any]:
         return dict(self._ask("GET", f"/containers/{self._boxes[replica.name].id}/json"))

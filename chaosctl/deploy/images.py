@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from chaosctl.errors import NotReadyError
+from chaosctl.errors import NotReadyError, RecordingError
 from chaosctl.experiment.model import Build, Service
 from chaosctl.safety.engine import Engine, EngineError
 
@@ -38,7 +38,11 @@ def find_images(
     engine: Engine, services: Mapping[str, Service], folder: Path, logs: Path, abort: threading.Event
 ) -> Mapping[str, Image]:
     """Return the image of every service, by service; build what is to be built, each once. `folder` is the
-    experiment's. Raises NotReadyError with the mend, for a build with its last lines."""
+    experiment's. Raises NotReadyError with the mend, for a build with its last lines; RecordingError."""
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordingError(f"{logs} cannot be made ({error.strerror}); give another folder with --out") from error
     built: dict[Build, str] = {}
     found = {}
     for name, service in services.items():
