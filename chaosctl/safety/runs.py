@@ -74,7 +74,7 @@ def register(run_id: str, bundle: Path, journal: Path, keeper_pid: int) -> Run:
     entry = _entry(run_id)
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        fresh = entry.with_suffix(".new")
+        fresh = _unfinished(run_id)
         fresh.write_text(json.dumps(asdict(run), default=str) + "\n")
         fresh.replace(entry)
     except OSError as error:
@@ -87,8 +87,9 @@ def register(run_id: str, bundle: Path, journal: Path, keeper_pid: int) -> Run:
 
 def unregister(run_id: str) -> None:
     """Take the run off the registry: nothing of it is left. Idempotent."""
-    with contextlib.suppress(OSError):
-        _entry(run_id).unlink(missing_ok=True)
+    for path in (_entry(run_id), _unfinished(run_id)):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def active() -> tuple[Run, ...]:
@@ -217,6 +218,11 @@ def _folder() -> Path:
 
 def _entry(run_id: str) -> Path:
     return _folder() / f"{run_id.replace('/', '_')}.json"
+
+
+def _unfinished(run_id: str) -> Path:
+    """An entry that is being written; one that was killed at that leaves it to its keeper."""
+    return _entry(run_id).with_suffix(".new")
 
 
 def _start_ticks(pid: int) -> int:

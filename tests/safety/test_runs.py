@@ -39,12 +39,14 @@ def going(run_id: str, tmp_path: Path, state_home: Path) -> runs.Run:
     return runs.register(run_id, tmp_path, journal_path(tmp_path), os.getpid())
 
 
-def test_registered_it_is_active_and_unregistered_it_is_not(going: runs.Run) -> None:
+def test_registered_it_is_active_and_unregistered_it_is_not(going: runs.Run, state_home: Path) -> None:
     assert runs.active() == (going,)
     assert runs.abandoned() == ()
+    (state_home / "chaosctl" / "runs" / f"{going.run_id}.new").write_text("{")  # killed while it was written again
     runs.unregister(going.run_id)
     runs.unregister(going.run_id)
     assert runs.active() == ()
+    assert list((state_home / "chaosctl" / "runs").iterdir()) == []
 
 
 def test_without_xdg_state_home_it_lies_below_home(
