@@ -7,6 +7,7 @@ A built image gets no tag. It stays as the engine's build cache, so that the nex
 from __future__ import annotations
 
 import json
+import queue
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from chaosctl.safety.engine import Engine, EngineError
 
 _LAST_LINES = 20
 _BUILD_SILENT_S = 600
+_ABORT_SEEN_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,7 @@ def _build(engine: Engine, service: str, build: Build, folder: Path, log_path: P
     image = ""
     what = f"the image of {service} cannot be built from {folder / build.context / build.dockerfile}"
     with log_path.open("w") as log:
-        for line in _lines(engine, (folder / build.context).resolve(), build.dockerfile, what):
-            if abort.is_set():
-                raise NotReadyError(f"stopped while the image of {service} was built")
+        for line in _until(abort, _lines(engine, (folder / build.context).resolve(), build.dockerfile, what)):
             if "error" in line:
                 last = "\n".join(f"  {one}" for one in said)
                 raise NotReadyError(f"{what}: {line['error']}; see {log_path}\n{last}")
@@ -97,6 +97,33 @@ def _build(engine: Engine, service: str, build: Build, folder: Path, log_path: P
     if not image:
         raise NotReadyError(f"{what}: the engine named no image; see {log_path}")
     return image
+
+
+def _until(abort: threading.Event, lines: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the lines, read by a thread of their own; raises NotReadyError once `abort` is set, however long the engine
+    is silent. It gives the build up when this process ends, and with it the connection."""
+    read: queue.SimpleQueue[Mapping[str, Any] | Exception | None] = queue.SimpleQueue()
+
+    def pass_on() -> None:
+        try:
+            for line in lines:
+                read.put(line)
+            read.put(None)
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            read.put(error)
+
+    threading.Thread(target=pass_on, name="build", daemon=True).start()
+    while not abort.is_set():
+        try:
+            line = read.get(timeout=_ABORT_SEEN_S)
+        except queue.Empty:
+            continue
+        if isinstance(line, Exception):
+            raise line
+        if line is None:
+            return
+        yield line
+    raise NotReadyError("stopped while an image was built")
 
 
 def _lines(engine: Engine, context: Path, dockerfile: str, what: str) -> Iterator[Mapping[str, Any]]:

@@ -55,14 +55,15 @@ class Ready(Frozen):
     command: tuple[str, ...] | None = Field(
         default=None, description="Ready when this command exits with 0; for a container it runs inside"
     )
-    health: Literal[True] | None = Field(
-        default=None, description="`true`: ready when the health check of its image says healthy (containers only)"
+    health: bool = Field(
+        default=False, description="`true`: ready when the health check of its image says healthy (containers only)"
     )
     within_ns: DurationNs = Field(default=10_000_000_000, alias="within", description="How long to wait for it")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Ready:
-        if sum(way is not None for way in (self.tcp, self.http, self.log, self.command, self.health)) != 1:
+        ways = (self.tcp, self.http, self.log, self.command, self.health or None)
+        if sum(way is not None for way in ways) != 1:
             raise ValueError("give exactly one of tcp, http, log, command, health")
         return self
 
