@@ -64,7 +64,7 @@ def test_a_container_needs_an_image(wrong: Wrong) -> None:
         ("{ main: 5432 }", "{ main: 70000 }", "'70000' is out of bounds; write at most 65535"),
         ("{ main: 5432 }", "{ main: true }", "'true' is not a whole number"),
         ("dockerfile: Other", "dockerfile: Oter", "there is no file '"),
-        ("{ http: status/healthz, within: 10s }", "{ health: false }", "exactly one of tcp, http, log, command, health"),
+        ("{ http: status/healthz, within: 10s }", "{ health: false }", "exactly one of tcp, http, log, command"),
     ],
 )
 def test_what_is_wrong_with_containers(wrong: Wrong, old: str, new: str, expected: str) -> None:
