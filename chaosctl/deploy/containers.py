@@ -20,6 +20,7 @@ from chaosctl.deploy.contract import Replica
 from chaosctl.deploy.launcher import LOG_LIMIT_BYTES, Command
 from chaosctl.errors import NotReadyError
 from chaosctl.safety.bounded_log import BoundedLog
+from chaosctl.safety.container import Container
 from chaosctl.safety.engine import RUN_LABEL, Engine, EngineError
 from chaosctl.safety.exits import Exit, ExitNotice, signal_name
 from chaosctl.safety.keeper_client import Spawned
@@ -99,6 +100,13 @@ class ContainerLauncher:
     def alive(self, process: Spawned) -> tuple[int, ...]:
         """Return the main process, if it runs."""
         return (process.pid,) if running(process.pid, process.start_ticks) else ()
+
+    def container(self, replica: Replica) -> Container | None:
+        """Return its container, None before its first start."""
+        if (box := self._boxes.get(replica.name)) is None:
+            return None
+        ports = {port: self._setting.inner_port(replica, port) for port in replica.ports}
+        return Container(self._engine.socket_path, box.id, self._setting.network, ports)
 
     def freeze(self, replica: Replica, process: Spawned) -> None:
         """Have the engine pause it: all its processes, by the kernel's freezer."""

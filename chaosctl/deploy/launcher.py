@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chaosctl.deploy.contract import Replica
+from chaosctl.safety.container import Container
 from chaosctl.safety.keeper_client import Spawned
 from chaosctl.safety.undo import Undo
 
@@ -52,6 +53,10 @@ class Launcher(Protocol):
 
     def alive(self, process: Spawned) -> tuple[int, ...]:
         """Return the ids of the processes that are left of this start."""
+        ...
+
+    def container(self, replica: Replica) -> Container | None:
+        """Return its container; None for a process, and before its first start."""
         ...
 
     def freeze(self, replica: Replica, process: Spawned) -> None:

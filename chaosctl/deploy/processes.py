@@ -43,6 +43,9 @@ class ProcessLauncher:
         """Return the members of its session."""
         return tuple(member.pid for member in session_members(process.pid, process.start_ticks))
 
+    def container(self, replica: Replica) -> None:
+        """Return None: it is a process."""
+
     def freeze(self, replica: Replica, process: Spawned) -> None:
         """SIGSTOP, to the main process only: children that it forked go on."""
         if not self.send(replica, process, "SIGSTOP"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 from collections import deque
@@ -16,9 +17,10 @@ from chaosctl.deploy.readiness import POLL_S, Check
 from chaosctl.deploy.restart import restart_due_ns
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.model import Service
+from chaosctl.safety.container import Container
 from chaosctl.safety.exits import Exit, ExitNotice
 from chaosctl.safety.keeper_client import Spawned
-from chaosctl.safety.processes import running
+from chaosctl.safety.processes import running, send_signal
 from chaosctl.safety.standing import Standing
 from chaosctl.safety.undo import Undo
 
@@ -181,6 +183,25 @@ class SupervisedReplica:
         self._signals.setdefault(current.pid, set()).add(name)
         if not self._launcher.send(self.replica, current, name):
             raise NotReadyError(f"{self.name} has just ended: there is no process to send {name} to")
+
+    def crash(self) -> None:
+        """Send SIGKILL to the main process from this machine, past the engine that may watch over it. Raises
+        NotReadyError when there is none, or where this user may not."""
+        current = self._current
+        if current is None or running(current.pid, current.start_ticks) is None:
+            raise NotReadyError(f"{self.name} is down: there is no process to crash")
+        self._signals.setdefault(current.pid, set()).add("SIGKILL")
+        try:
+            sent = send_signal(current.pid, current.start_ticks, signal.SIGKILL)
+        except PermissionError as error:
+            mend = "run chaosctl as root, or use kill, which asks the engine"
+            raise NotReadyError(f"{self.name} runs as another user: it cannot be crashed from here; {mend}") from error
+        if not sent:
+            raise NotReadyError(f"{self.name} has just ended: there is no process to crash")
+
+    def container(self) -> Container | None:
+        """Return its container; None for a process, and before its first start."""
+        return self._launcher.container(self.replica)
 
     def freeze(self) -> None:
         """Stop it from running until it is thawed. Raises NotReadyError when it is down."""

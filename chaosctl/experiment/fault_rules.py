@@ -31,6 +31,9 @@ def check_texts(item: Path, on: str, params: Mapping[str, Any], kind: FaultKind,
     for key in sorted(kind.of_containers & params.keys()) if draft.driver == "process" else ():
         text = f"only containers have '{key}'; leave it out, or use `driver: docker`"
         yield Complaint((*item, key), text, at_key=True)
+    if kind.needs_containers and draft.driver == "process":
+        text = f"only containers have a network and limits of their own; leave {kind.name} out, or use `driver: docker`"
+        yield Complaint((*item, "fault"), text)
     try:
         name = parse_on(on).name
     except ValueError:
@@ -38,6 +41,13 @@ def check_texts(item: Path, on: str, params: Mapping[str, Any], kind: FaultKind,
     service = draft.services.get(name)
     if service is None:
         return
+    if kind.needs_restart and service.restart is None:
+        text = f"{kind.name} leaves it to the restart policy, and '{name}' has none; add `restart:` to it, or use kill"
+        yield Complaint((*item, "fault"), text)
+    for key in sorted(kind.ports & params.keys()):
+        if isinstance(params[key], str) and params[key] not in service.ports:
+            known = mend(params[key], service.ports, f"add `ports: [{params[key]}]` to it")
+            yield Complaint((*item, key), f"'{name}' has no port '{params[key]}'; {known}")
     for key in sorted(kind.filled_in & params.keys()):
         for place, text in _leaves(params[key]):
             for placeholder in placeholders(text):
@@ -83,10 +93,6 @@ def _wrong_service(on: On, kind: FaultKind, draft: Draft) -> str | None:
         return f"{kind.name} acts on a service, '{on.name}' is a link; {_one_of(ends)}"
     if on.name not in draft.services:
         return unknown("service", on.name, draft.services)
-    if on.cohort is not None:
-        return f"'{on.name}' is a service, which has no cohorts; write '{on.name}', or '{on.name}[0]'"
-    if kind.follows is not None and (on.role is not None or on.by_chance):
-        return f"a {kind.name} acts where the {kind.follows} did; write '{on.name}', or '{on.name}[0]'"
     service = draft.services[on.name]
     return None if service is None else _wrong_replicas(on, service)
 

@@ -31,6 +31,8 @@ class FaultKind:
     A fault that `follows` a kind needs one of it before, on the same place, that has no end of its own.
     `takes_down`: replicas serve nothing while it lasts (without an end: until their restart policy acts), or only for
     the moment in which they give way. The blast radius counts them.
+    `needs_containers`: processes have nothing that it could act on. `needs_restart`: the service's restart policy is
+    all that ends it. `ports` are parameters that name a port of the service.
     """
 
     name: str
@@ -44,6 +46,9 @@ class FaultKind:
     of_containers: frozenset[str] = frozenset()
     follows: str | None = None
     takes_down: Literal["while", "moment"] | None = None
+    needs_containers: bool = False
+    needs_restart: bool = False
+    ports: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

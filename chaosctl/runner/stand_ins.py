@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 from chaosctl.experiment.model import Service
 from chaosctl.experiment.units import format_duration
 from chaosctl.relay.contract import ProxySpec, ProxyState, RelayInfo, Toxic
+from chaosctl.safety.container import Endpoint
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.standing import Standing
 from chaosctl.safety.undo import HttpUndo, SignalUndo, Undo, to_json
@@ -112,6 +114,16 @@ class ProcessStandIn:
         if name in ENDING and not self._held and restart is not None:
             self.notes.add(f"start {self.label} {format_duration(restart.after_ns)} after its end (its restart policy)")
 
+    def crash(self) -> None:
+        """Note the signal."""
+        self.signal("SIGKILL")
+
+    def container(self) -> ContainerStandIn:
+        """Return what stands in for its container; of a process nobody asks for one."""
+        chosen = self.definition.container_ports
+        ports = {port: chosen.get(port, f"<{self.label}.{port}>") for port in self.definition.ports}
+        return ContainerStandIn(self.label, ports, self.notes)
+
     def freeze(self) -> None:
         """Note the signal."""
         self.signal("SIGSTOP")
@@ -163,6 +175,47 @@ class ProcessStandIn:
     def said(self) -> list[str]:
         """Return nothing."""
         return []
+
+
+@dataclass(frozen=True)
+class ContainerStandIn:
+    """A container (`faults.contract.ContainerControl`) that is none: its replica's name stands for its id."""
+
+    id: str
+    ports: Mapping[str, int | str]
+    notes: Notes
+    socket_path: str = "<engine>"
+    network: str = "<network>"
+
+    def inspect(self) -> Mapping[str, Any]:
+        """Return nothing: nobody knows it yet."""
+        return {}
+
+    def main_pid(self) -> None:
+        """Return None: it does not run."""
+
+    def endpoint(self) -> Endpoint:
+        """Return how it would stand."""
+        return Endpoint("<address>", ("<names>",))
+
+    def disconnect(self) -> None:
+        """Note it."""
+        self.notes.add(f"disconnect {self.id} from its network")
+
+    def set_limits(self, limits: Mapping[str, int]) -> None:
+        """Note them."""
+        self.notes.add(f"update {self.id}: {json.dumps(dict(limits))}")
+
+    def filter_rules(self) -> tuple[tuple[int, str], ...]:
+        """Return none."""
+        return ()
+
+    def add_chain(self, chain: str, rules: Sequence[str], jumps: Sequence[str]) -> None:
+        """Note what would be asked of iptables."""
+        for rule in rules:
+            self.notes.add(f"iptables in {self.id}: -A {chain} {rule}".rstrip())
+        for jump in jumps:
+            self.notes.add(f"iptables in {self.id}: -I {jump} -j {chain}")
 
 
 def undo_in_words(action: Undo, labels: Mapping[int, str]) -> str:

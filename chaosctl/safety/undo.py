@@ -10,11 +10,12 @@ import http.client
 import ipaddress
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from chaosctl.safety.container_undo import ChainUndo, ContainerUndo, LimitsUndo, ReconnectUndo, play_on_container
 from chaosctl.safety.engine import Engine, EngineError, remove_run
 from chaosctl.safety.processes import running, send_signal
 
@@ -61,12 +62,15 @@ class ContainersUndo:
     do: Literal["containers"] = "containers"
 
 
-Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo
-_KINDS: dict[str, type[SignalUndo] | type[HttpUndo] | type[UnpauseUndo] | type[ContainersUndo]] = {
+Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | ContainerUndo
+_KINDS: Mapping[str, Callable[..., Undo]] = {
     "signal": SignalUndo,
     "http": HttpUndo,
     "unpause": UnpauseUndo,
     "containers": ContainersUndo,
+    "reconnect": ReconnectUndo,
+    "chain": ChainUndo,
+    "limits": LimitsUndo,
 }
 
 
@@ -90,6 +94,8 @@ def play(action: Undo, timeout_s: float = 2.0) -> Played:
         return _play_unpause(action, timeout_s)
     if isinstance(action, ContainersUndo):
         return _play_containers(action)
+    if isinstance(action, ReconnectUndo | ChainUndo | LimitsUndo):
+        return Played(action, *play_on_container(action))
     return _play_http(action, timeout_s)
 
 

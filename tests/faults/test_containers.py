@@ -1,0 +1,107 @@
+"""Faults on real containers: their effect is seen from outside, and is gone after the undo."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chaosctl.errors import NotReadyError
+from chaosctl.faults.processes import wait_until
+from chaosctl.faults.registry import faults
+from chaosctl.safety.engine import EngineError
+from chaosctl.safety.undo import Undo, to_json
+from tests.faults.boxes import Box, box
+from tests.faults.conftest import heal, inject, params_of, prove, prove_healed
+
+pytestmark = [pytest.mark.e2e, pytest.mark.needs("docker")]
+
+ELSEWHERE = (
+    "import json, sys; from chaosctl.safety.undo import from_json, play;"
+    "played = [play(from_json(one), 5.0) for one in json.loads(sys.argv[1])];"
+    "print(*(one.text for one in played), sep='; '); sys.exit(not all(one.done for one in played))"
+)
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    with box(tmp_path_factory.mktemp("box")) as running:
+        yield running
+
+
+def undo_elsewhere(actions: Sequence[Undo]) -> str:
+    """Play what undoes a fault in another process, from nothing but its data."""
+    data = json.dumps([to_json(action) for action in actions])
+    ran = subprocess.run([sys.executable, "-c", ELSEWHERE, data], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout.strip()
+
+
+def undo_of(name: str, running: Box, **written: object) -> tuple[Undo, ...]:
+    fault = faults()[name]
+    return fault.prepare("f1", running.place, params_of(fault, written))
+
+
+def test_a_crash_is_left_to_the_restart_policy(tmp_path: Path) -> None:
+    fault = faults()["crash"]
+    with box(tmp_path, restart={"after": "0ms", "at_most": 3}) as running:
+        (process,) = running.place.processes
+        before = process.pid()
+        place = replace(running.place, held=False)
+        assert fault.prepare("f1", place, params_of(fault, {})) == ()
+        applied = inject(fault, place, {})
+        proof = prove(fault, place, {}, applied)
+        assert proof.proved, proof
+        assert proof.text == f"one[0]: process {before} ended by SIGKILL"
+        assert wait_until(lambda: running.answer() == "answered", 10.0)
+        assert process.pid() not in (before, None)
+        assert running.container.inspect()["RestartCount"] == 0
+        exited = [fields for event, fields in running.events if event == "service_exited"]
+        assert [(one["signal"], one["expected"]) for one in exited] == [("SIGKILL", True)]
+
+
+def test_a_disconnected_container_is_reached_by_nobody_until_it_is_put_back_as_it_was(one: Box) -> None:
+    fault, before = faults()["disconnect"], one.container.endpoint()
+    assert before is not None
+    assert before.aliases == ("one", "one-0")
+    assert one.answer() == "answered"
+    undo = undo_of("disconnect", one)
+    applied = inject(fault, one.place, {})
+    proof = prove(fault, one.place, {}, applied)
+    assert proof.proved, proof
+    assert "no interface but loopback" in proof.text
+    assert not prove_healed(fault, one.place, {}).proved
+    assert one.answer() != "answered"
+    assert one.container.endpoint() is None
+    assert "put container" in undo_elsewhere(undo)
+    assert wait_until(lambda: one.answer() == "answered", 5.0)
+    assert one.container.endpoint() == before
+    assert prove_healed(fault, one.place, {}).proved
+    assert not prove(fault, one.place, {}, applied).proved
+    assert "nothing to undo" in undo_elsewhere(undo)
+    assert one.container.endpoint() == before
+
+
+def test_a_container_that_the_engine_put_back_by_itself_gets_its_names_again(one: Box) -> None:
+    before, undo = one.container.endpoint(), undo_of("disconnect", one)
+    assert before is not None
+    one.container.disconnect()
+    one.container.connect(replace(before, aliases=()))
+    assert "put container" in undo_elsewhere(undo)
+    assert one.container.endpoint() == before
+
+
+def test_what_is_not_on_its_network_cannot_be_taken_off_it(one: Box) -> None:
+    undo = undo_of("disconnect", one)
+    one.container.disconnect()
+    with pytest.raises(NotReadyError, match="is not on the network chaosctl-test-"):
+        undo_of("disconnect", one)
+    with pytest.raises(EngineError):
+        inject(faults()["disconnect"], one.place, {})
+    undo_elsewhere(undo)
