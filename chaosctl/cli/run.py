@@ -42,6 +42,22 @@ class RelayChoice(StrEnum):
     TOXIPROXY = "toxiproxy"
 
 
+Trials = Annotated[
+    int,
+    typer.Option(
+        "--trials", min=1, max=1000, metavar="N", help="Run it so often, each time with a seed drawn from --seed."
+    ),
+]
+AllowExternal = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-external",
+        metavar="NAME",
+        help="Allow the experiment of this name to act on services that chaosctl did not start.",
+    ),
+]
+
+
 def command(
     file: ExperimentFile,
     seed: Seed = DEFAULT_SEED,
@@ -49,12 +65,7 @@ def command(
         Path | None, typer.Option("--out", help="Write the run to exactly this folder, which must be new or empty.")
     ] = None,
     overrides: Overrides = None,
-    trials: Annotated[
-        int,
-        typer.Option(
-            "--trials", min=1, max=1000, metavar="N", help="Run it so often, each time with a seed drawn from --seed."
-        ),
-    ] = 1,
+    trials: Trials = 1,
     relay: Annotated[
         RelayChoice,
         typer.Option(help="auto: a Toxiproxy given or found on PATH, otherwise the embedded relay."),
@@ -62,6 +73,7 @@ def command(
     toxiproxy: Annotated[
         str | None, typer.Option("--toxiproxy", help="Use this running Toxiproxy server.", metavar="URL")
     ] = None,
+    allow_external: AllowExternal = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print every call that would be made; nothing is started.")
     ] = False,
@@ -78,9 +90,12 @@ def command(
     if dry_run:
         show_calls(loaded, build_plan(loaded, seed, fault_kinds()), toxiproxy, trials, as_json=as_json)
         return
+    refuse_unless_allowed(loaded, allow_external)
     run_id = new_run_id()
     folder = out if out is not None else REPORTS / loaded.experiment.name / run_id
-    how = _How(loaded, relay.value, toxiproxy, _view_mode(quiet, as_json), folder if out is None else None)
+    how = _How(
+        loaded, relay.value, toxiproxy, _view_mode(quiet, as_json), folder if out is None else None, allow_external
+    )
 
     def play(seed: int, bundle: Path, run_id: str, series: Mapping[str, Any] | None = None) -> None:
         _record(how, build_plan(loaded, seed, fault_kinds()), bundle, run_id, series)
@@ -103,13 +118,28 @@ def _judged(folder: Path, *, as_json: bool, quiet: bool) -> int:
 
 @dataclass(frozen=True)
 class _How:
-    """How to run, whatever the seed. `latest`: what `reports/<experiment>/latest` is to point at; None: nothing."""
+    """How to run, whatever the seed. `latest`: what `reports/<experiment>/latest` is to point at; None: nothing.
+    `allow_external` is the experiment that may act on what chaosctl did not start."""
 
     loaded: Loaded
     relay: str
     toxiproxy: str | None
     mode: Literal["live", "plain", "quiet"]
     latest: Path | None
+    allow_external: str | None = None
+
+
+def refuse_unless_allowed(loaded: Loaded, allowed: str | None) -> None:
+    """Raises UsageError for an experiment on services that are not ours, unless the operator names it."""
+    name, target = loaded.experiment.name, loaded.experiment.target
+    if target.driver != "external" or allowed == name:
+        return
+    there = {a: service for service, one in target.services.items() for those in one.addresses.values() for a in those}
+    where = ", ".join(f"{service} at {address}" for address, service in there.items())
+    but = "" if allowed is None else f", and --allow-external names another one ({allowed})"
+    raise UsageError(
+        f"{name} acts on what chaosctl did not start ({where}){but}; if you may do that, add --allow-external {name}"
+    )
 
 
 def _checked_address(text: str) -> str:
@@ -142,6 +172,7 @@ def _record(how: _How, plan: Plan, folder: Path, run_id: str, series: Mapping[st
     from chaosctl.runner.run import Run, RunOptions
     from chaosctl.safety.lever import refuse_if_pulled
 
+    refuse_unless_allowed(how.loaded, how.allow_external)
     refuse_if_pulled()
     writer = RunWriter.create(folder)
     run = {**identity(how.loaded, plan, run_id), **({"trials": dict(series)} if series else {})}

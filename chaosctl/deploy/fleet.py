@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,24 +64,34 @@ class Fleet:
     def values(self, service: str, index: int, sight: Sight = HERE) -> Mapping[str, str]:
         """Return what `${...}` stands for: `self.PORT`, `link.NAME`, `service.NAME.PORT` (those of all replicas, joined
         by commas), `state`, `index`; `.host` and `.port` behind an address are its halves, where it is one address."""
-        replica = self.process(service, index).replica
-        addresses = {
-            **{f"self.{port}": sight.own(replica, port) for port in replica.ports},
-            **{f"link.{name}": address for name, address in self.links.items()},
-            **{
-                f"service.{name}.{port}": ",".join(sight.other(one.replica, port) for one in self.of(name))
-                for name in dict.fromkeys(name for name, _ in self.replicas)
-                for port in self.of(name)[0].replica.ports
-            },
-        }
-        halves = {name: address.rpartition(":") for name, address in addresses.items() if "," not in address}
-        return {
-            "state": sight.state(replica),
-            "index": str(index),
-            **addresses,
-            **{f"{name}.host": host for name, (host, _, _) in halves.items()},
-            **{f"{name}.port": port for name, (_, _, port) in halves.items()},
-        }
+        everyone = [one.replica for one in self.replicas.values()]
+        return values_of(self.process(service, index).replica, everyone, self.links, sight)
+
+
+def values_of(
+    replica: Replica, everyone: Sequence[Replica], links: Mapping[str, str], sight: Sight = HERE
+) -> Mapping[str, str]:
+    """Return what `${...}` stands for, for `replica` among `everyone` (see `Fleet.values`)."""
+    others = {
+        f"service.{one.service}.{port}": ",".join(
+            sight.other(other, port) for other in everyone if other.service == one.service
+        )
+        for one in everyone
+        for port in one.ports
+    }
+    addresses = {
+        **{f"self.{port}": sight.own(replica, port) for port in replica.ports},
+        **{f"link.{name}": address for name, address in links.items()},
+        **others,
+    }
+    halves = {name: address.rpartition(":") for name, address in addresses.items() if "," not in address}
+    return {
+        "state": sight.state(replica),
+        "index": str(replica.index),
+        **addresses,
+        **{f"{name}.host": host for name, (host, _, _) in halves.items()},
+        **{f"{name}.port": port for name, (_, _, port) in halves.items()},
+    }
 
 
 def place_in(bundle: Path, service: str, index: int, ports: Mapping[str, str]) -> Replica:

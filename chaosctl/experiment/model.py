@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from chaosctl.experiment.address import Addresses
 from chaosctl.experiment.stop_condition import StopCondition
 from chaosctl.experiment.units import BytesPerS, DurationNs, RatePerS, Share
 
@@ -202,6 +203,11 @@ class Service(Frozen):
         default_factory=dict,
         description="driver docker: the number inside of a port that the image has chosen, by its name",
     )
+    addresses: dict[Name, Addresses] = Field(
+        default_factory=dict,
+        description="driver external: where its replicas listen, by the name of the port; `ports` and `replicas` "
+        "follow from it where they are left out",
+    )
     folder: str = Field(default=".", description="Working folder, relative to this file")
     env: dict[str, str] = Field(default_factory=dict, description="Environment variables for it")
     replicas: Count = Field(default=1, ge=1, le=100, description="How many copies run")
@@ -215,6 +221,15 @@ class Service(Frozen):
     )
     probe: Hello | None = Field(default=None, description="A question that a working replica answers")
     offers: Offers = Field(default_factory=Offers, description="What it offers to those who judge it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_addressed(cls, data: Any) -> Any:
+        addresses = data.get("addresses") if isinstance(data, dict) else None
+        if not isinstance(addresses, dict) or not addresses:
+            return data
+        counts = [len(one) for one in addresses.values() if isinstance(one, list)]
+        return {"ports": list(addresses), "replicas": max(counts, default=1) or 1, **data}
 
     @model_validator(mode="after")
     def _one_image(self) -> Service:
@@ -231,14 +246,20 @@ class Link(Frozen):
     )
     to: str = Field(description="The service it leads to")
     port: str | None = Field(default=None, description="Its port; the first one if left out")
+    listen: Addresses = Field(
+        default=(),
+        description="Where its relay listens on this machine, one address for each replica it leads to, so that "
+        "clients which chaosctl does not start can be pointed at it; left out: a free port of loopback",
+    )
 
 
 class Target(Frozen):
     """What is tested."""
 
-    driver: Literal["process", "docker"] = Field(
+    driver: Literal["process", "docker", "external"] = Field(
         default="process",
-        description="What runs the services: `process` on this machine, or `docker`: containers of the engine here",
+        description="What runs the services: `process` on this machine, `docker`: containers of the engine here, or "
+        "`external`: nothing of ours, they are running already (see `addresses`)",
     )
     services: dict[Name, Service] = Field(min_length=1, description="The programs of the deployment, by name")
     links: dict[Name, Link] = Field(default_factory=dict, description="The connections that faults can act on, by name")

@@ -214,6 +214,10 @@ def _numbers(objective: str, kind: ObjectiveKind, draft: Draft) -> Iterator[Comp
         service = draft.services.get(name)
         if name not in draft.services:
             yield Complaint(path, unknown("service", name, draft.services), at_key=True)
+        elif draft.driver == "external" and number in PROCESS_NUMBERS:
+            text = f"nothing measures '{number}': chaosctl did not start '{name}' and does not see its processes"
+            mend = "judge numbers that it offers by `offers: { metrics: ... }`"
+            yield Complaint((*path, number), f"{text}; {mend}", at_key=True)
         elif service is not None and number not in PROCESS_NUMBERS and service.offers.metrics is None:
             hint = f"add `offers: {{ metrics: ... }}` to the service, or use {', '.join(PROCESS_NUMBERS)}"
             text = f"nothing measures '{number}': '{name}' offers no metrics; {hint}"
@@ -226,6 +230,9 @@ def _unmet(need: str, draft: Draft) -> str | None:
         return None if draft.items or draft.chaos_items else "the timeline has no fault; add one to `timeline`"
     if need == "probe":
         return _no_probe(draft)
+    if need == "restarts":
+        wrong = "the driver is external, and chaosctl ends no service that it did not start"
+        return f"{wrong}; leave it out, or use driver process or docker" if draft.driver == "external" else None
     if need in Offers.model_fields:
         services = draft.services.values()
         if any(service is None or getattr(service.offers, need) is not None for service in services):

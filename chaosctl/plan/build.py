@@ -128,7 +128,9 @@ def _proxies(experiment: Experiment, through: str, cohorts: Mapping[str, Cohort]
         replicas = range(target.services[link.to].replicas)
         if name != through:
             for replica in replicas:
-                yield PlannedProxy(f"{name}.{replica}", name, None, link.to, replica, port)
+                yield PlannedProxy(
+                    f"{name}.{replica}", name, None, link.to, replica, port, listen=_listen(link, replica)
+                )
             continue
         for cohort_name, cohort in sorted(cohorts.items()):
             for replica in replicas:
@@ -146,7 +148,12 @@ def _cohort_proxy(name: str, link: Link, port: str, replica: int, cohort_name: s
         latency_ns=cohort.latency_ns,
         jitter_ns=cohort.jitter_ns,
         bandwidth_bytes_per_s=cohort.bandwidth_bytes_per_s,
+        listen=_listen(link, replica),
     )
+
+
+def _listen(link: Link, replica: int) -> str | None:
+    return link.listen[replica] if link.listen else None
 
 
 def _bots(swarm: Swarm, cohorts: Mapping[str, Cohort], seed: int) -> tuple[PlannedBot, ...]:

@@ -57,7 +57,8 @@ class Step:
 
 @dataclass(frozen=True)
 class PlannedProxy:
-    """One relay listener: a link, to one replica, for one cohort (None on links between services)."""
+    """One relay listener: a link, to one replica, for one cohort (None on links between services). `listen` is its
+    address where the experiment fixes that, None where the relay chooses a port."""
 
     name: str
     link: str
@@ -68,6 +69,7 @@ class PlannedProxy:
     latency_ns: int = 0
     jitter_ns: int = 0
     bandwidth_bytes_per_s: int | None = None
+    listen: str | None = None
 
 
 @dataclass(frozen=True)

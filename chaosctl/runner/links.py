@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from chaosctl.deploy.contract import Driver, Replica
 from chaosctl.experiment.model import Hello, Target
 from chaosctl.experiment.places import parse_on, replicas_text
-from chaosctl.faults.contract import Place
+from chaosctl.faults.contract import Desk, Place, ProcessControl
 from chaosctl.plan.model import Plan, PlannedFault, PlannedProxy
 from chaosctl.relay.contract import ProxySpec, Relay, Stream, Toxic
 from chaosctl.runner.roles import AskRoles, having_role, in_words
@@ -44,7 +44,8 @@ def open_links(
 ) -> tuple[LinkProxy, ...]:
     """Make every planned proxy, with what its cohort always has on it. Raises RelayError.
 
-    Bots connect on loopback, services at `service_host`: no listener is open to more than those who use it.
+    Bots connect on loopback, services at `service_host`: no listener is open to more than those who use it. Where the
+    experiment says at what address a link listens, it does so there.
     """
     addresses = {(replica.service, replica.index): replica.ports for replica in replicas}
     return tuple(
@@ -72,7 +73,7 @@ def _name(planned: PlannedProxy, run_id: str) -> str:
 
 def _open(planned: PlannedProxy, upstream: str, relay: Relay, run_id: str, host: str = LOOPBACK) -> LinkProxy:
     name = _name(planned, run_id)
-    state = relay.create(ProxySpec(name=name, listen=f"{host}:0", upstream=upstream))
+    state = relay.create(ProxySpec(name=name, listen=planned.listen or f"{host}:0", upstream=upstream))
     for toxic in _standing_toxics(planned):
         relay.add_toxic(name, toxic)
     return LinkProxy(planned, name, state.listen, upstream, state.api_url, relay)
@@ -124,8 +125,17 @@ def hello_for(target: Target, service: str, port: str) -> Hello | None:
     return hello if asked == port else None
 
 
+def _no_desks(processes: Sequence[ProcessControl]) -> tuple[Desk, ...]:
+    return ()
+
+
 def place_of(
-    planned: PlannedFault, target: Target, proxies: Sequence[LinkProxy], driver: Driver, ask: AskRoles
+    planned: PlannedFault,
+    target: Target,
+    proxies: Sequence[LinkProxy],
+    driver: Driver,
+    ask: AskRoles,
+    desks_of: Callable[[Sequence[ProcessControl]], tuple[Desk, ...]] = _no_desks,
 ) -> Place:
     """Resolve a fault's `on:` (see `experiment.places`). The plan has checked that it exists.
 
@@ -152,4 +162,5 @@ def place_of(
     elif indexes is None:
         indexes = tuple(range(target.services[on.name].replicas))
     processes = tuple(driver.process(on.name, index) for index in indexes)
-    return Place(where, processes=processes, hello=target.services[on.name].probe, held=held, roles=roles)
+    hello, desks = target.services[on.name].probe, desks_of(processes)
+    return Place(where, processes=processes, desks=desks, hello=hello, held=held, roles=roles)

@@ -24,7 +24,7 @@ from chaosctl.faults.contract import Fault, Place
 from chaosctl.plan.model import Plan, PlannedFault
 from chaosctl.relay.contract import RelayInfo
 from chaosctl.runner.links import LinkProxy, link_addresses, open_links, undo_of_links
-from chaosctl.runner.stand_ins import Notes, ProcessStandIn, RelayStandIn, undo_in_words
+from chaosctl.runner.stand_ins import DeskStandIn, Notes, ProcessStandIn, RelayStandIn, undo_in_words
 from chaosctl.safety.undo import Undo
 
 RUN_ID = "RUN"
@@ -179,10 +179,17 @@ class _Rehearsal:
             )
             return Place(planned.on, chosen, held=held)
         if on.role is not None:
-            return Place(planned.on, processes=(self._process(on.name, 0, f"the {planned.on}"),), held=held)
+            label = f"the {planned.on}"
+            process = self._process(on.name, 0, label)
+            return Place(planned.on, processes=(process,), desks=(self._desk(on.name, 0, label),), held=held)
         indexes = on.replicas if on.replicas is not None else range(self._services[on.name].replicas)
         processes = tuple(self._process(on.name, index, f"{on.name}[{index}]") for index in indexes)
-        return Place(planned.on, processes=processes, held=held)
+        desks = tuple(self._desk(on.name, index, f"{on.name}[{index}]") for index in indexes)
+        return Place(planned.on, processes=processes, desks=desks, held=held)
+
+    def _desk(self, service: str, index: int, label: str) -> DeskStandIn:
+        replica = next(one for one in self._replicas if (one.service, one.index) == (service, index))
+        return DeskStandIn(label, self._values(replica), self._notes)
 
     def _process(self, service: str, index: int, label: str) -> ProcessStandIn:
         if label not in self._processes:

@@ -17,6 +17,7 @@ from typing import Any
 from chaosctl.clock import Clock
 from chaosctl.deploy.contract import Driver, Replica
 from chaosctl.deploy.docker import DockerDriver
+from chaosctl.deploy.external import ExternalDriver
 from chaosctl.deploy.process import ProcessDriver
 from chaosctl.errors import ChaosctlError
 from chaosctl.experiment.loader import Loaded
@@ -26,6 +27,7 @@ from chaosctl.probe.launcher import ProbeProcess
 from chaosctl.recording.writer import RunWriter
 from chaosctl.runner.asking import Roles
 from chaosctl.runner.children import probe_config, start_relay, swarm_config
+from chaosctl.runner.desks import Desks
 from chaosctl.runner.inspection import Inspection
 from chaosctl.runner.journalist import Journalist, View
 from chaosctl.runner.links import link_addresses, open_links, place_of, undo_of_links
@@ -168,6 +170,8 @@ class Run:
         if self._target.driver == "process":
             return ProcessDriver(*where, keeper, self._record, order, self._environ, abort)
         run_id, environ = self._options.run_id, self._environ
+        if self._target.driver == "external":
+            return ExternalDriver(*where, run_id, self._record, order, environ, abort)
         return DockerDriver(
             *where, run_id, self._origin_ns, self._record, order, environ, abort, lambda why: self._lost("engine", why)
         )
@@ -221,11 +225,12 @@ class Run:
 
     def _load(self) -> None:
         roles = Roles(self._target, self._driver, self._environ)
+        desks = Desks(self._target, self._driver, self._loaded.folder, self._folder, self._environ)
         timeline = Timeline(
             self._plan,
             Stage(
                 faults=self._faults,
-                place_of=lambda fault: place_of(fault, self._target, self._links, self._driver, roles.ask),
+                place_of=lambda fault: place_of(fault, self._target, self._links, self._driver, roles.ask, desks.of),
                 set_users=self._swarm.users,
                 journal=self._journal,
                 record=self._record,
