@@ -93,6 +93,9 @@ def _wrong_service(on: On, kind: FaultKind, draft: Draft) -> str | None:
         return f"{kind.name} acts on a service, '{on.name}' is a link; {_one_of(ends)}"
     if on.name not in draft.services:
         return unknown("service", on.name, draft.services)
+    if draft.driver == "external" and not kind.of_others:
+        others = f"use `fault: command` with commands of your own, or a fault on a link to '{on.name}'"
+        return f"chaosctl did not start '{on.name}' (driver external), so {kind.name} cannot act on it; {others}"
     if on.cohort is not None:
         return f"'{on.name}' is a service, which has no cohorts; write '{on.name}', or '{on.name}[0]'"
     if kind.follows is not None and (on.role is not None or on.by_chance):

@@ -33,6 +33,7 @@ class FaultKind:
     the moment in which they give way. The blast radius counts them.
     `needs_containers`: processes have nothing that it could act on. `needs_restart`: the service's restart policy is
     all that ends it. `ports` are parameters that name a port of the service.
+    `of_others`: it can act on services that chaosctl did not start. Faults on links always can.
     """
 
     name: str
@@ -49,13 +50,15 @@ class FaultKind:
     needs_containers: bool = False
     needs_restart: bool = False
     ports: frozenset[str] = frozenset()
+    of_others: bool = False
 
 
 @dataclass(frozen=True)
 class ObjectiveKind:
     """One kind of objective: its parameters, and what the experiment must have for it to be measured at all.
 
-    `needs` names come from: `probe`, `faults`, `input_log`, `replay`, `digest`, `totals`, `history`.
+    `needs` names come from: `probe`, `faults`, `input_log`, `replay`, `digest`, `totals`, `history`,
+    `restarts` (it is measured by ending a service and starting it).
     `shorthand` is the JSON Schema of the short form, when the kind has one (`lost_acks: 0`, `conserved: [gold]`);
     the params model turns it into the long form in a before-validator.
     `numbers` returns which numbers of which services the parameters judge, as (service, number); both stand as keys.

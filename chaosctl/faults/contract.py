@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.model import Hello
+from chaosctl.safety.commands import Ran
 from chaosctl.safety.container import Endpoint
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.standing import Standing
@@ -181,6 +182,27 @@ class ProcessControl(Protocol):
         ...
 
 
+class Desk(Protocol):
+    """Where the commands that the operator gives for one replica are run, or (in a dry run) only noted."""
+
+    @property
+    def name(self) -> str:
+        """The replica: `world[0]`."""
+        ...
+
+    def fill_in(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Complete `${self.main}` and the like. Raises ChaosctlError for what has no value."""
+        ...
+
+    def run(self, argv: Sequence[str], fault_id: str, within_s: float) -> Ran:
+        """Run it to its end, or for `within_s`; what it prints goes to the log of the fault."""
+        ...
+
+    def undo(self, argv: Sequence[str], fault_id: str, within_s: float) -> Undo:
+        """Return what runs it later, in whatever process, as data."""
+        ...
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a fault acts. A link has proxies (and the `hello` of the service it leads to, if that declared one);
@@ -189,12 +211,14 @@ class Place:
     `on` is as in the plan, but where that names a role, the replicas that have it. `roles` are then what every replica
     of the service said of itself when it was asked, by its name, for people.
     `held`: the experiment says `for:`, so what is taken down stays down until the heal.
+    `desks` are where commands for its replicas are run, one a process, in their order.
     `usual_delays_ns`: latency and jitter that a proxy always has (its cohort's), by proxy name; a proof subtracts them.
     """
 
     on: str
     proxies: tuple[ProxyControl, ...] = ()
     processes: tuple[ProcessControl, ...] = ()
+    desks: tuple[Desk, ...] = ()
     hello: Hello | None = None
     held: bool = False
     usual_delays_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -250,6 +274,7 @@ class Fault(Protocol):
 
 __all__ = [
     "Applied",
+    "Desk",
     "Exit",
     "Fault",
     "FaultKind",
@@ -259,5 +284,6 @@ __all__ = [
     "ProcessControl",
     "Proof",
     "ProxyControl",
+    "Ran",
     "Standing",
 ]

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Service
 from chaosctl.experiment.units import format_duration
 from chaosctl.relay.contract import ProxySpec, ProxyState, RelayInfo, Toxic
+from chaosctl.safety.commands import Ran
 from chaosctl.safety.container import Endpoint
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.standing import Standing
-from chaosctl.safety.undo import HttpUndo, SignalUndo, Undo, to_json
+from chaosctl.safety.undo import CommandUndo, HttpUndo, SignalUndo, Undo, to_json
 
 ENDING = ("SIGKILL", "SIGTERM")
 
@@ -178,6 +180,33 @@ class ProcessStandIn:
 
 
 @dataclass(frozen=True)
+class DeskStandIn:
+    """A desk (`faults.contract.Desk`) at which commands are only noted."""
+
+    name: str
+    values: Mapping[str, str]
+    notes: Notes
+
+    def fill_in(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Complete `${...}`, with stand-ins. Raises ChaosctlError for what has no value."""
+        return expand(words, self.values)
+
+    def run(self, argv: Sequence[str], fault_id: str, within_s: float) -> Ran:
+        """Note it."""
+        self.notes.add(f"run {_in_one_line(argv)} for {self.name}, within {within_s:g} s")
+        return Ran(0, "")
+
+    def undo(self, argv: Sequence[str], fault_id: str, within_s: float) -> CommandUndo:
+        """Return it as data."""
+        return CommandUndo(tuple(argv), "", "", within_s)
+
+
+def _in_one_line(argv: Sequence[str]) -> str:
+    # Not quoted as a shell does, which would quote every stand-in.
+    return " ".join(repr(word) if " " in word or not word else word for word in argv)
+
+
+@dataclass(frozen=True)
 class ContainerStandIn:
     """A container (`faults.contract.ContainerControl`) that is none: its replica's name stands for its id."""
 
@@ -224,4 +253,6 @@ def undo_in_words(action: Undo, labels: Mapping[int, str]) -> str:
         return request(action.method, action.url, action.body)
     if isinstance(action, SignalUndo):
         return f"{action.signal} to {labels[action.pid]}"
+    if isinstance(action, CommandUndo):
+        return f"run {_in_one_line(action.argv)}, within {action.within_s:g} s"
     return json.dumps(to_json(action))

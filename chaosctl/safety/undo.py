@@ -9,14 +9,17 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
+import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from chaosctl.safety.commands import run_command
 from chaosctl.safety.container_undo import ChainUndo, ContainerUndo, LimitsUndo, ReconnectUndo, play_on_container
 from chaosctl.safety.engine import Engine, EngineError, remove_run
+from chaosctl.safety.label import LABEL
 from chaosctl.safety.processes import running, send_signal
 
 # Removing containers takes the engine up to ten seconds, where their processes do not end.
@@ -62,7 +65,22 @@ class ContainersUndo:
     do: Literal["containers"] = "containers"
 
 
-Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | ContainerUndo
+@dataclass(frozen=True)
+class CommandUndo:
+    """Run a command that the operator gave, in the environment of whoever plays it (that is never written down). Exit
+    code 0 means undone. It may be run again when nothing is left to undo, and must not mind that."""
+
+    argv: tuple[str, ...]
+    folder: str
+    log_path: str
+    within_s: float
+    do: Literal["command"] = "command"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "argv", tuple(self.argv))  # JSON has lists only
+
+
+Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | ContainerUndo | CommandUndo
 _KINDS: Mapping[str, Callable[..., Undo]] = {
     "signal": SignalUndo,
     "http": HttpUndo,
@@ -71,6 +89,7 @@ _KINDS: Mapping[str, Callable[..., Undo]] = {
     "reconnect": ReconnectUndo,
     "chain": ChainUndo,
     "limits": LimitsUndo,
+    "command": CommandUndo,
 }
 
 
@@ -86,8 +105,10 @@ class Played:
 def play(action: Undo, timeout_s: float = 2.0) -> Played:
     """Do it, or find that nothing is left to do. Idempotent, never raises for what the world answers.
 
-    `timeout_s` bounds each wait for the network.
+    `timeout_s` bounds each wait for the network; a command has a bound of its own.
     """
+    if isinstance(action, CommandUndo):
+        return _play_command(action)
     if isinstance(action, SignalUndo):
         return _play_signal(action)
     if isinstance(action, UnpauseUndo):
@@ -149,6 +170,13 @@ def _play_containers(action: ContainersUndo) -> Played:
         return Played(action, False, "; ".join(left))
     what = f"removed {removed} containers and networks" if removed else "no container or network is left"
     return Played(action, True, f"{what} of run {action.run_id}")
+
+
+def _play_command(action: CommandUndo) -> Played:
+    # Without the label: a server that it starts again is not a part of the run, which would be ended with it.
+    env = {name: value for name, value in os.environ.items() if name != LABEL}
+    ran = run_command(action.argv, action.folder, action.log_path, env, action.within_s)
+    return Played(action, ran.code == 0, ran.text)
 
 
 def _play_http(action: HttpUndo, timeout_s: float) -> Played:
