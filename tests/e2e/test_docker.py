@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chaosctl.safety.engine import Engine, local_engine
+from chaosctl.safety.engine import Engine, local_engine, remove_run
 from tests.e2e.engines import Way, all_of, bystander, containers
 from tests.e2e.harness import HELD, Ended, Place, Run, wait_until
 from tests.e2e.shortened import ARENA, SHORT, passed, sets
@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.needs("dock
 IN_CONTAINERS = sets("target.driver=docker")
 # Starting a container takes the engine about a second, more on a busy machine.
 SLOWER = sets(
-    "timeline[2].at=10s", "duration=14s", "objectives.recovery.serviceable=7s", "objectives.recovery.steady=7s"
+    *("timeline[1].at=5s", "timeline[2].at=13s", "duration=18s"),
+    *("objectives.recovery.serviceable=7s", "objectives.recovery.steady=7s"),
 )
 Runs = dict[str, Run]
 
@@ -37,14 +38,19 @@ def way(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wa
 
 
 @pytest.fixture(scope="module")
-def runs(place: Place, way: Way) -> Runs:
-    """The arena, and two short runs to be broken off, side by side."""
+def runs(place: Place, way: Way, engine: Engine) -> Iterator[Runs]:
+    """The arena, and two short runs to be broken off, side by side; whatever a failing test leaves is removed."""
     whole = (*SHORT["world-crash"], *SLOWER, *IN_CONTAINERS)
-    return {
+    runs = {
         "arena": place.run("arena", *whole, file=ARENA / "world-crash.yaml"),
         "killed": place.run("killed", *IN_CONTAINERS, file=HELD),
         "cut-off": place.run("cut-off", *IN_CONTAINERS, file=HELD, DOCKER_HOST=f"unix://{way.path}"),
     }
+    yield runs
+    for run in runs.values():
+        run.end_for_good()
+        if run.run_id:
+            remove_run(engine, run.run_id, 20.0)
 
 
 def test_killed_its_containers_and_its_network_go_and_those_of_others_stay(runs: Runs, engine: Engine) -> None:
