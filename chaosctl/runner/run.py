@@ -303,7 +303,8 @@ class Run:
 
     def _close(self, keeper: Keeper) -> None:
         """The last step: what is left by now is named, and otherwise nothing of the run is left to restore."""
-        left = (*keeper.close(), *keeper.end_everything())
+        left = keeper.end_everything()
+        left += keeper.close(forget=not left)
         for sentence in left:
             self._record("cleanup_failed", what=sentence)
         # What could not be healed may be gone by now, with the relay or the process that it was in force on.
