@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from chaosctl.errors import NotReadyError
+from chaosctl.faults import processes
 from chaosctl.faults.processes import wait_until
 from chaosctl.faults.registry import faults
 from chaosctl.safety.engine import EngineError
 from chaosctl.safety.undo import Undo, to_json
 from tests.faults.boxes import Box, box
-from tests.faults.conftest import heal, inject, params_of, prove, prove_healed
+from tests.faults.conftest import inject, params_of, prove, prove_healed
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("docker")]
 
@@ -27,6 +27,12 @@ ELSEWHERE = (
     "played = [play(from_json(one), 5.0) for one in json.loads(sys.argv[1])];"
     "print(*(one.text for one in played), sep='; '); sys.exit(not all(one.done for one in played))"
 )
+
+
+@pytest.fixture(autouse=True)
+def _shorter_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not there is not looked for so long."""
+    monkeypatch.setattr(processes.wait_until, "__defaults__", (0.3,))
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +111,84 @@ def test_what_is_not_on_its_network_cannot_be_taken_off_it(one: Box) -> None:
     with pytest.raises(EngineError):
         inject(faults()["disconnect"], one.place, {})
     undo_elsewhere(undo)
+
+
+BYSTANDER = "-A INPUT -s 192.0.2.1/32 -j DROP"
+
+
+@pytest.fixture
+def guarded(one: Box) -> Iterator[Box]:
+    """The container, with a rule in its network namespace that somebody else has put there."""
+    namespace = one.container.inspect()["NetworkSettings"]["SandboxKey"]
+    iptables = ("nsenter", f"--net={namespace}", "iptables")
+    subprocess.run([*iptables, *BYSTANDER.split()], check=True, timeout=10)
+    yield one
+    subprocess.run([*iptables, *BYSTANDER.replace("-A", "-D").split()], check=True, timeout=10)
+
+
+def rules(running: Box) -> list[str]:
+    return [rule for _, rule in running.container.filter_rules()]
+
+
+@pytest.mark.parametrize(
+    ("written", "met"),
+    [
+        ({}, "silent"),
+        ({"direction": "in"}, "silent"),
+        ({"direction": "out"}, "silent"),
+        ({"port": "main"}, "silent"),
+        ({"port": "main", "direction": "out"}, "silent"),
+        ({"mode": "reject"}, "refused"),
+        ({"mode": "reject", "port": "main", "direction": "in"}, "refused"),
+    ],
+    ids=str,
+)
+def test_what_is_blocked_does_not_pass_until_its_own_rules_are_removed(
+    guarded: Box, written: dict[str, str], met: str
+) -> None:
+    fault = faults()["block"]
+    before = rules(guarded)
+    assert before == [BYSTANDER]
+    undo = undo_of("block", guarded, **written)
+    applied = inject(fault, guarded.place, written)
+    assert guarded.connection(within_s=0.4) == met
+    # Another port, where nobody listens: refused as ever, if only one is blocked.
+    assert (guarded.connection(9, 0.4) == "refused") == ("port" in written or met == "refused")
+    proof = prove(fault, guarded.place, written, applied)
+    assert proof.proved, proof
+    assert not prove_healed(fault, guarded.place, written).proved
+    assert "removed chain" in undo_elsewhere(undo)
+    assert rules(guarded) == before
+    assert guarded.connection() == "answered"
+    assert prove_healed(fault, guarded.place, written).proved
+    assert not prove(fault, guarded.place, written, applied).proved
+    assert "nothing to undo" in undo_elsewhere(undo)
+
+
+def test_a_share_of_the_packets_is_lost_and_none_any_more_after_the_undo(guarded: Box) -> None:
+    fault = faults()["loss"]
+    for written in ({"share": "30%"}, {"share": "5%", "direction": "in"}, {"share": "100%", "direction": "out"}):
+        undo = undo_of("loss", guarded, **written)
+        applied = inject(fault, guarded.place, written)
+        proof = prove(fault, guarded.place, written, applied)
+        assert proof.proved, proof
+        assert not prove(fault, guarded.place, {"share": "60%"}, applied).proved
+        undo_elsewhere(undo)
+        assert rules(guarded) == [BYSTANDER]
+        assert prove_healed(fault, guarded.place, written).proved
+        assert not prove(fault, guarded.place, written, applied).proved
+
+
+def test_rules_go_with_their_container_and_there_is_nothing_to_undo(tmp_path: Path) -> None:
+    with box(tmp_path) as running:
+        undo = undo_of("block", running)
+        inject(faults()["block"], running.place, {})
+        assert running.driver.down() == ()
+        assert "nothing to undo" in undo_elsewhere(undo)
+
+
+def test_a_chain_that_names_something_else_is_refused(one: Box) -> None:
+    for name in ("x -j ACCEPT", "x\nCOMMIT", "", "a" * 29):
+        with pytest.raises(NotReadyError, match="is not the name of a chain"):
+            one.container.add_chain(name, ("-j DROP",), ("INPUT",))
+    assert rules(one) == []

@@ -13,7 +13,7 @@ from chaosctl.experiment.units import WRITTEN
 from chaosctl.faults.registry import fault_kinds, faults
 
 LINKS = {"latency", "bandwidth", "partition", "slow_close", "slicer", "data_limit"}
-SERVICES = {"kill", "stop", "pause", "restart", "deploy", "rollback", "crash", "disconnect"}
+SERVICES = {"kill", "stop", "pause", "restart", "deploy", "rollback", "command", "crash", "disconnect", "loss", "block"}
 COMMON = {"at", "for", "fault", "on"}
 
 

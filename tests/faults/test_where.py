@@ -60,3 +60,11 @@ def test_a_crash_needs_a_restart_policy_to_act(driver: str, tmp_path: Path) -> N
     assert problems(tmp_path, "fault: crash, on: ledger", driver) == []
     (text,) = problems(tmp_path, "fault: crash, on: world", driver)
     assert text == "crash leaves it to the restart policy, and 'world' has none; add `restart:` to it, or use kill"
+
+
+def test_a_port_is_named_as_the_service_names_it(tmp_path: Path) -> None:
+    assert problems(tmp_path, "for: 1s, fault: block, on: world, port: main") == []
+    (text,) = problems(tmp_path, "for: 1s, fault: block, on: world, port: mian")
+    assert text == "'world' has no port 'mian'; did you mean 'main'?"
+    (text,) = problems(tmp_path, "for: 1s, fault: block, on: world, port: '7000 -j ACCEPT'")
+    assert "has no port '7000 -j ACCEPT'" in text
