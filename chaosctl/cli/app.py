@@ -21,6 +21,7 @@ from chaosctl.cli import (
     run,
     runs,
     schema,
+    shrink,
     validate,
     verify,
 )
@@ -58,6 +59,7 @@ for command in (
     faults,
     verify,
     replay,
+    shrink,
     explain,
     report,
     runs,

@@ -93,12 +93,12 @@ def command(
     refuse_unless_allowed(loaded, allow_external)
     run_id = new_run_id()
     folder = out if out is not None else REPORTS / loaded.experiment.name / run_id
-    how = _How(
+    how = How(
         loaded, relay.value, toxiproxy, _view_mode(quiet, as_json), folder if out is None else None, allow_external
     )
 
     def play(seed: int, bundle: Path, run_id: str, series: Mapping[str, Any] | None = None) -> None:
-        _record(how, build_plan(loaded, seed, fault_kinds()), bundle, run_id, series)
+        record(how, build_plan(loaded, seed, fault_kinds()), bundle, run_id, series)
 
     if trials > 1:
         from chaosctl.cli.trials import Series, play_series
@@ -117,7 +117,7 @@ def _judged(folder: Path, *, as_json: bool, quiet: bool) -> int:
 
 
 @dataclass(frozen=True)
-class _How:
+class How:
     """How to run, whatever the seed. `latest`: what `reports/<experiment>/latest` is to point at; None: nothing.
     `allow_external` is the experiment that may act on what chaosctl did not start."""
 
@@ -159,7 +159,7 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _record(how: _How, plan: Plan, folder: Path, run_id: str, series: Mapping[str, Any] | None) -> None:
+def record(how: How, plan: Plan, folder: Path, run_id: str, series: Mapping[str, Any] | None) -> None:
     """Play the run into `folder`. How it ended is in the bundle. Raises UsageError, RecordingError, and
     NotReadyError while chaosctl is halted."""
     from rich.console import Console

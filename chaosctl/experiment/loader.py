@@ -92,6 +92,15 @@ def load_experiment(
     return Loaded(experiment, source, path, path.parent.resolve(), judged, fault_params, mark, chaos_params)
 
 
+def fault_items(path: Path, overrides: Sequence[str], environ: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+    """Return every item of `timeline` and `chaos.faults` by its place (`timeline[0]`), as it is written: what the
+    environment fills in is not filled in. The file is valid; raises ExperimentError where it no longer is."""
+    inherited, _ = load_tree(path, environ)
+    plain = to_plain(apply_overrides(inherited, overrides)[0])
+    lists = {"timeline": plain.get("timeline"), "chaos.faults": _mapping(plain.get("chaos")).get("faults")}
+    return {f"{name}[{index}]": item for name, items in lists.items() for index, item in enumerate(items or ())}
+
+
 def _placed(root: Node, complaints: Iterable[Complaint]) -> tuple[Problem, ...]:
     return tuple(locate(root, wrong.path, wrong.at_key).problem(wrong.text) for wrong in complaints)
 

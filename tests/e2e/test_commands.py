@@ -20,6 +20,7 @@ COMMANDS = (
     "faults",
     "verify",
     "replay",
+    "shrink",
     "explain",
     "report",
     "runs",
