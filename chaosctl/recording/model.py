@@ -1,6 +1,7 @@
 """Stage 5: a run on disk, and the plain data it is read into.
 
     experiment.yaml plan.json run.json     at the start: input as read, plan as computed, and the run's identity
+                                           (with the images of containers, once they are known)
     events.jsonl                           {"at_ns": 0, "event": "...", ...}, one object a line
     samples/<source>.arrow                 operations, columnar; sources: swarm-0 ..., probe-relay, probe-direct
     history.jsonl                          operations with meaning: invoke and completion apart
@@ -43,7 +44,7 @@ Events and their fields (a reader must accept unknown events and fields):
                      why, pinned      (the shortest log whose replays part; see replay/reproducer.py)
     tampered         trial (0: the log as it was), change, tick, input, text, noticed, how
     replay_canary    factor, reached: bool, text      (whether a perturbation reaches a replay; see factors.py)
-    crashed          part: swarm | relay | probe | keeper, why   (something of ours died: inconclusive)
+    crashed          part: swarm | relay | probe | keeper | engine, why   (something of ours died: inconclusive)
     note             text
     interrupted      signal
     stopped          condition (what ended the run early, with its number; or who halted it)

@@ -1,8 +1,8 @@
 """Writing a run bundle: append-only files of which every prefix is readable.
 
-Nothing here ever rewrites what was written. A writer belongs to one process; only `EventWriter` may be shared by
-threads, and only `HistoryWriter` shares its file with other processes. Whoever owns a writer calls `flush` about once
-a second: what was not flushed is lost when the process is killed.
+Nothing here ever rewrites what was written, but run.json, which is replaced whole. A writer belongs to one process;
+only `EventWriter` may be shared by threads, and only `HistoryWriter` shares its file with other processes. Whoever owns
+a writer calls `flush` about once a second: what was not flushed is lost when the process is killed.
 """
 
 from __future__ import annotations
