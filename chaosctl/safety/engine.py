@@ -135,7 +135,7 @@ def remove_run(engine: Engine, run_id: str, within_s: float) -> tuple[int, tuple
     Return how many were removed, and a sentence for each thing that is left. Raises EngineError where it cannot look.
     """
     end_s = time.monotonic() + within_s
-    removed, quiet = 0, 0
+    removed, quiet = set[str](), 0
     left: tuple[str, ...] = ()
     for _ in range(_ROUNDS):
         found = _found(engine, run_id, max(1.0, end_s - time.monotonic()))
@@ -144,13 +144,15 @@ def remove_run(engine: Engine, run_id: str, within_s: float) -> tuple[int, tuple
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 outcomes = list(pool.map(lambda one: _remove(engine, *one), found))
             left = tuple(text for text in outcomes if text)
-            removed += len(found) - len(left)
+            removed |= {name for (_, name), text in zip(found, outcomes, strict=True) if not text}
         else:
             quiet, left = quiet + 1, ()
         if quiet == 2 or time.monotonic() > end_s:
             break
         time.sleep(_QUIET_S)
-    return removed, left
+    if quiet == 0 and not left:
+        left = tuple(f"{kind.removesuffix('s')} {name[:12]} was still being removed" for kind, name in found)
+    return len(removed), left
 
 
 def _found(engine: Engine, run_id: str, within_s: float) -> list[tuple[str, str]]:

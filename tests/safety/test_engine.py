@@ -61,6 +61,12 @@ def test_what_cannot_be_removed_is_named_with_the_command_that_does_it(fake: Fak
     assert set(fake.things["containers"]) == {"c2", "c3", "c4"}
 
 
+def test_what_the_engine_never_ends_removing_is_left(fake: FakeEngine) -> None:
+    fake.says["DELETE", "/containers/c2"] = (409, {"message": "removal of container c2 is already in progress"})
+    played = play(undo(fake))
+    assert (played.done, played.text) == (False, "container c2 was still being removed")
+
+
 def test_what_comes_up_while_it_looks_is_removed_too(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.things = {"containers": {}, "networks": {}, "volumes": {}}
     late = iter([{"c9": OURS}])
