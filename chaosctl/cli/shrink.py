@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chaosctl.cli import run as running
 from chaosctl.cli.arguments import RunFolder, find_run
 from chaosctl.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from chaosctl.cli.run import How
     from chaosctl.experiment.loader import Loaded
     from chaosctl.plan.model import Plan
     from chaosctl.plan.subset import Unit
@@ -44,6 +44,7 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", help="Keep the runs in this folder, which must be new or empty.")
     ] = None,
+    allow_external: running.AllowExternal = None,
 ) -> None:
     """Print and write the faults that are left. Exits with 0, or 6 if the whole does not fail again."""
     from chaosctl.cli.recorded import experiment_of, overrides_of
@@ -54,10 +55,11 @@ def command(
     recording = Recording.open(bundle)
     name = _failing(bundle, objective)
     loaded = experiment_of(recording)
+    running.refuse_unless_allowed(loaded, allow_external)
     plan = _same_plan(recording, loaded)
     folder = out or bundle.parent / f"{bundle.name}-shrunk"
     _refuse_if_full(folder)
-    player = _Player(_how(recording, loaded), folder, name)
+    player = _Player(_how(recording, loaded, allow_external), folder, name)
     bounds = _Bounds(runs, time.monotonic() + within_s, plan.end_ns / 1e9 + BESIDE_LOAD_S)
     found = _search(plan, player.status, bounds)
     raise typer.Exit(_say(found, player, bundle, loaded, overrides_of(recording)))
@@ -113,19 +115,18 @@ def _refuse_if_full(folder: Path) -> None:
         raise UsageError(f"{folder}: is not an empty folder; name a new or an empty one with --out")
 
 
-def _how(recording: Recording, loaded: Loaded) -> How:
+def _how(recording: Recording, loaded: Loaded, allow_external: str | None) -> running.How:
     """Return how the run was made: over the same kind of relay."""
-    from chaosctl.cli.run import How
-
     said = recording.events_named("relay")
     relay = dict(said[0].fields) if said else {}
     attached = relay.get("started_by_us") is False
-    return How(
+    return running.How(
         loaded=loaded,
         relay=str(relay.get("kind", "auto")),
         toxiproxy=str(relay["api_url"]) if attached and "api_url" in relay else None,
         mode="quiet",
         latest=None,
+        allow_external=allow_external,
     )
 
 
@@ -155,7 +156,7 @@ class _Bounds:
 class _Player:
     """Plays plans, each into a bundle of its own, and says what comes of the finding `name`."""
 
-    how: How
+    how: running.How
     folder: Path
     name: str
 
@@ -165,11 +166,10 @@ class _Player:
         Raises _Over for a run that was interrupted, stopped, or could not be played.
         """
         from chaosctl.cli.judging import report_run
-        from chaosctl.cli.run import new_run_id, record
         from chaosctl.verify.trials import ends_the_rest
 
         bundle = self.folder / f"run-{number}"
-        record(self.how, plan, bundle, new_run_id(), None)
+        running.record(self.how, plan, bundle, running.new_run_id(), None)
         verdict = report_run(bundle, lambda _: None)
         if ends_the_rest(verdict):
             raise _Over(verdict)

@@ -57,12 +57,14 @@ def _fault(path: Path, item: ChaosFault, params: Any, kind: FaultKind, draft: Dr
 
 def _comes_back(path: Path, item: ChaosFault, kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
     """Yield a fault after which nothing would be as before: the next one needs something to act on."""
+    if item.for_ns is not None or kind.lasting == "always" or (kind.lasting == "never" and kind.takes_down != "while"):
+        return
     service = draft.services.get(parse_on(item.on).name)
-    restarted = kind.takes_down == "while" and (service is None or service.restart is not None)
-    if kind.lasting == "optional" and item.for_ns is None and not restarted:
-        text = f"nothing undoes {kind.name} on '{item.on}'; add `for:`, such as for: 4s"
-        mend = f"{text}, or `restart:` to the service" if kind.takes_down == "while" else text
-        yield Complaint(path, mend)
+    if kind.takes_down == "while" and (service is None or service.restart is not None):
+        return
+    mends = ["`for:`, such as for: 4s"] if kind.lasting == "optional" else []
+    mends += ["`restart:` to the service"] if kind.takes_down == "while" else []
+    yield Complaint(path, f"nothing undoes {kind.name} on '{item.on}'; add {', or '.join(mends)}")
 
 
 def _fits(path: Path, item: ChaosFault, draft: Draft) -> Iterator[Complaint]:

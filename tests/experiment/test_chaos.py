@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from io import StringIO
+from typing import cast
 
 import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from chaosctl.experiment.kinds import FaultKind, ObjectiveKind
+from chaosctl.experiment.kinds import FaultKind, ObjectiveKind, Params
 from chaosctl.experiment.loader import Loaded
 from chaosctl.experiment.schema import experiment_schema
 
@@ -84,6 +85,18 @@ def test_chaos_that_cannot_be(wrong: Wrong, load: Load, old: str, new: str, expe
 def test_what_follows_another_fault_never_comes_by_chance(kinds: Kinds) -> None:
     chaos = experiment_schema(*kinds)["$defs"]["Chaos"]["properties"]["faults"]["items"]["oneOf"]
     assert [one["title"] for one in chaos] == [name for name, kind in kinds[0].items() if kind.follows is None]
+
+
+def test_what_ends_a_service_for_good_needs_somebody_who_starts_it(load: Load, wrong: Wrong, kinds: Kinds) -> None:
+    faults = cast("dict[str, FaultKind]", kinds[0])
+    faults["crash"] = FaultKind("crash", "service", Params, "never", "life", "", "", takes_down="while")
+    try:
+        text = load().source + CHAOS.replace(KILL, "fault: crash, on: any 1 of gateway, every: 8s")
+        (problem,) = wrong(text)
+        assert "nothing undoes crash on 'any 1 of gateway'; add `restart:` to the service" in problem
+        assert load(text.replace("replicas: 2", "replicas: 2\n      restart: { after: 500ms }"))
+    finally:
+        del faults["crash"]
 
 
 def test_chaos_beyond_the_blast_radius_is_refused(wrong: Wrong, load: Load) -> None:
