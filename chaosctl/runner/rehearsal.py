@@ -72,14 +72,21 @@ class _Rehearsal:
         self._starts_relay = relay_url is None
         info = RelayInfo("", "", relay_url or RELAY_URL, self._starts_relay)
         self._relay = RelayStandIn(self._notes, info, RUN_ID)
+        self._is_external = loaded.experiment.target.driver == "external"
         self._replicas = tuple(
-            Replica(name, index, {p: f"<{name}[{index}].{p}>" for p in self._services[name].ports}, Path(), Path())
+            Replica(name, index, self._ports(name, index), Path(), Path())
             for name in plan.start_order
             for index in range(self._services[name].replicas)
         )
         self._links: tuple[LinkProxy, ...] = ()
         self._processes: dict[str, ProcessStandIn] = {}
         self._in_force: dict[str, tuple[PlannedFault, Place, tuple[Undo, ...]]] = {}
+
+    def _ports(self, name: str, index: int) -> Mapping[str, str]:
+        service = self._services[name]
+        if self._is_external:
+            return {port: those[index] for port, those in service.addresses.items()}
+        return {port: f"<{name}[{index}].{port}>" for port in service.ports}
 
     # Before the load.
 
@@ -100,6 +107,9 @@ class _Rehearsal:
         yield Call("up", None, "probe", f"start: asks over {self._plan.probe_link} every {every}")
 
     def _start_of(self, replica: Replica, service: Service) -> Call:
+        if self._is_external:
+            where = ", ".join(replica.ports.values())
+            return Call("up", None, replica.name, f"use what runs at {where}; lock it for this run", ("unlock it",))
         words = expand(service.run or (), self._values(replica))
         command = " ".join(repr(word) if " " in word or not word else word for word in words)
         with_env = f", with {', '.join(sorted(service.env))} set" if service.env else ""
@@ -215,7 +225,8 @@ class _Rehearsal:
             yield Call("after", None, name, "end")
         for replica in reversed(self._replicas):
             grace = format_duration(self._services[replica.service].stop_within_ns)
-            yield Call("after", None, replica.name, f"SIGTERM, after {grace} SIGKILL")
+            ending = "unlock it; it goes on" if self._is_external else f"SIGTERM, after {grace} SIGKILL"
+            yield Call("after", None, replica.name, ending)
         if (replays := self._plan.objectives.get("replay")) is not None:
             for name in (name for name, service in self._services.items() if service.offers.replay is not None):
                 perturbed = f", and under {', '.join(replays['perturb'])}" if replays.get("perturb") else ""

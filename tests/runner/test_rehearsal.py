@@ -6,11 +6,14 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from chaosctl.errors import NotReadyError
+from chaosctl.cli.app import app
+from chaosctl.errors import NotReadyError, UsageError
 from chaosctl.experiment.loader import load_experiment
 from chaosctl.faults.registry import fault_kinds, faults
 from chaosctl.plan.build import build_plan
@@ -109,7 +112,10 @@ def test_a_pause_is_undone_by_the_signal_to_the_same_process() -> None:
     assert told(calls, "f1-pause heals") == ["SIGCONT to tiny[0]"]
 
 
-@pytest.mark.parametrize("kind", sorted(fault_kinds()))
+FOR_PROCESSES = sorted(name for name, kind in fault_kinds().items() if not kind.needs_containers)
+
+
+@pytest.mark.parametrize("kind", FOR_PROCESSES)
 def test_every_kind_of_fault_can_be_rehearsed(kind: str) -> None:
     made = fault_kinds()[kind]
     place = "bots-tiny" if made.acts_on == "link" else "tiny"
@@ -124,6 +130,37 @@ def test_on_a_relay_of_somebody_else_s_what_was_made_is_deleted() -> None:
     calls = calls_of(TINY, relay_url="http://10.0.0.1:8474")
     assert told(calls, "relay")[0] == "attach to http://10.0.0.1:8474"
     assert told(calls, "relay")[-1] == "DELETE http://10.0.0.1:8474/proxies/chaosctl.RUN.bots-tiny.all.0"
+
+
+def test_what_runs_already_is_neither_started_nor_ended(tmp_path: Path) -> None:
+    text = """\
+        name: theirs
+        hypothesis: They do not mind.
+        target:
+          driver: external
+          services:
+            shop: { addresses: { main: ["10.0.0.1:80", "10.0.0.2:80"] } }
+          links:
+            bots-shop: { to: shop }
+        swarm: { bots: bots.py:Adder, users: 1 }
+        timeline:
+          - { at: 0s, for: 1s, fault: command, on: "shop[1]", inject: [ssh, b, stop], heal: [ssh, b, start] }
+        duration: 3s
+        objectives: { errors: { at_most: 5% } }
+        """
+    (tmp_path / "bots.py").touch()
+    (tmp_path / "theirs.yaml").write_text(dedent(text))
+    calls = calls_of(tmp_path / "theirs.yaml")
+    assert told(calls, "shop[1]") == ["use what runs at 10.0.0.2:80; lock it for this run", "unlock it; it goes on"]
+    assert '"upstream": "10.0.0.1:80"' in told(calls, "relay")[1]
+    assert told(calls, "f1-command") == ["run ssh b stop for shop[1], within 10 s"]
+    assert told(calls, "f1-command heals") == ["run ssh b start, within 10 s"]
+
+
+def test_on_containers_nothing_is_guessed() -> None:
+    dry = CliRunner().invoke(app, ["run", str(TINY), "--dry-run", "--set", "target.driver=docker"])
+    assert isinstance(dry.exception, UsageError)
+    assert "does not know what driver docker does" in str(dry.exception)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
