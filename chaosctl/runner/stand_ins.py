@@ -217,8 +217,8 @@ class ContainerStandIn:
     network: str = "<network>"
 
     def inspect(self) -> Mapping[str, Any]:
-        """Return nothing: nobody knows it yet."""
-        return {}
+        """Return that it has no limits of its own."""
+        return {"HostConfig": {}}
 
     def main_pid(self) -> None:
         """Return None: it does not run."""

@@ -55,6 +55,12 @@ class Box:
         """Ask it at its published port: `answered`, `silent`, `refused`, `closed`, `reset`."""
         return exchange(self.published, PING, within_s).outcome
 
+    def run(self, *argv: str) -> int | None:
+        """Run a command inside and return its exit code, None if it does not end."""
+        launcher = self.driver._launcher
+        assert launcher is not None
+        return launcher.execute(self.driver.allocate()[0], argv, 20.0)
+
     def connection(self, port: int = PORT, within_s: float = 1.0) -> str:
         """Ask it at its own address on its network."""
         endpoint = self.container.endpoint()

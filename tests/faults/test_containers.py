@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,17 +14,11 @@ from chaosctl.faults import processes
 from chaosctl.faults.processes import wait_until
 from chaosctl.faults.registry import faults
 from chaosctl.safety.engine import EngineError
-from chaosctl.safety.undo import Undo, to_json
 from tests.faults.boxes import Box, box
 from tests.faults.conftest import inject, params_of, prove, prove_healed
+from tests.faults.undoing import undo_elsewhere, undo_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("docker")]
-
-ELSEWHERE = (
-    "import json, sys; from chaosctl.safety.undo import from_json, play;"
-    "played = [play(from_json(one), 5.0) for one in json.loads(sys.argv[1])];"
-    "print(*(one.text for one in played), sep='; '); sys.exit(not all(one.done for one in played))"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -39,19 +31,6 @@ def _shorter_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     with box(tmp_path_factory.mktemp("box")) as running:
         yield running
-
-
-def undo_elsewhere(actions: Sequence[Undo]) -> str:
-    """Play what undoes a fault in another process, from nothing but its data."""
-    data = json.dumps([to_json(action) for action in actions])
-    ran = subprocess.run([sys.executable, "-c", ELSEWHERE, data], capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout.strip()
-
-
-def undo_of(name: str, running: Box, **written: object) -> tuple[Undo, ...]:
-    fault = faults()[name]
-    return fault.prepare("f1", running.place, params_of(fault, written))
 
 
 def test_a_crash_is_left_to_the_restart_policy(tmp_path: Path) -> None:
