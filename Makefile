@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check matrix soak clean
+.PHONY: setup demo test check matrix soak kill9 clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,11 @@ matrix: setup
 RUNS ?= 50
 soak: setup
 	$(BIN)/python -m tests.matrix --soak $(RUNS)
+
+# chaosctl is killed at so many random moments of a run with overlapping faults: nothing may be left of it.
+KILLS ?= 200
+kill9: setup
+	CHAOSCTL_KILLS=$(KILLS) $(BIN)/python -m pytest -q -s tests/e2e/test_kill9_moments.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

@@ -175,8 +175,24 @@ def _netem() -> Fact:
         "kernel netem",
         "optional",
         "sch_netem is not there",
-        "nothing yet: faults on links go through the relay",
+        "nothing: faults on links go through the relay, loss through iptables",
         "a kernel with CONFIG_NET_SCH_NETEM",
+    )
+
+
+def _packets() -> Fact:
+    """Say whether packets of containers can be lost or blocked: that needs tools of this machine, and root."""
+    from chaosctl.safety.container import firewall_lacks
+
+    lacks = firewall_lacks() or (None if os.geteuid() == 0 else "nsenter and iptables are here, but need root")
+    if lacks is None:
+        return Fact("packet rules", "ok", "nsenter and iptables, as root")
+    return Fact(
+        "packet rules",
+        "optional",
+        lacks,
+        "no loss and no block of packets of containers",
+        "install util-linux and iptables, and run chaosctl as root",
     )
 
 
@@ -195,6 +211,7 @@ LOOKS: tuple[Callable[[], Fact], ...] = (
     _toxiproxy,
     _docker,
     _faketime,
+    _packets,
     _program("redis-server", "experiments/redis cannot run", "apt-get install redis-server"),
     _program("nginx", "experiments/http cannot run", "apt-get install nginx-light"),
 )

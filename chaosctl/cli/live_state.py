@@ -197,6 +197,8 @@ def sentence(event: str, fields: Mapping[str, Any]) -> str:
 def _fault_words(event: str, fields: Mapping[str, Any]) -> str:
     fault = fields.get("fault")
     match event:
+        case "fault_resolved":
+            return f"{fault}: {fields.get('asked')} is {fields.get('on')}"
         case "fault_applied":
             return f"{fault} applied to {_listed(fields.get('targets'))}"
         case "fault_failed":

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import typer
 
 from chaosctl.cli.arguments import DEFAULT_SEED, REPORTS, AsJson, ExperimentFile, Overrides, Seed, load
+from chaosctl.cli.dry_run import show_calls
 from chaosctl.errors import RecordingError, UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +42,22 @@ class RelayChoice(StrEnum):
     TOXIPROXY = "toxiproxy"
 
 
+Trials = Annotated[
+    int,
+    typer.Option(
+        "--trials", min=1, max=1000, metavar="N", help="Run it so often, each time with a seed drawn from --seed."
+    ),
+]
+AllowExternal = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-external",
+        metavar="NAME",
+        help="Allow the experiment of this name to act on services that chaosctl did not start.",
+    ),
+]
+
+
 def command(
     file: ExperimentFile,
     seed: Seed = DEFAULT_SEED,
@@ -48,12 +65,7 @@ def command(
         Path | None, typer.Option("--out", help="Write the run to exactly this folder, which must be new or empty.")
     ] = None,
     overrides: Overrides = None,
-    trials: Annotated[
-        int,
-        typer.Option(
-            "--trials", min=1, max=1000, metavar="N", help="Run it N times, each with a seed drawn from --seed."
-        ),
-    ] = 1,
+    trials: Trials = 1,
     relay: Annotated[
         RelayChoice,
         typer.Option(help="auto: a Toxiproxy given or found on PATH, otherwise the embedded relay."),
@@ -61,6 +73,10 @@ def command(
     toxiproxy: Annotated[
         str | None, typer.Option("--toxiproxy", help="Use this running Toxiproxy server.", metavar="URL")
     ] = None,
+    allow_external: AllowExternal = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print every call that would be made; nothing is started.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print one line, at the end.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -71,12 +87,18 @@ def command(
     if toxiproxy is not None:
         toxiproxy = _checked_address(toxiproxy)
     loaded = load(file, overrides)
+    if dry_run:
+        show_calls(loaded, build_plan(loaded, seed, fault_kinds()), toxiproxy, trials, as_json=as_json)
+        return
+    refuse_unless_allowed(loaded, allow_external)
     run_id = new_run_id()
     folder = out if out is not None else REPORTS / loaded.experiment.name / run_id
-    how = _How(loaded, relay.value, toxiproxy, _view_mode(quiet, as_json), folder if out is None else None)
+    how = How(
+        loaded, relay.value, toxiproxy, _view_mode(quiet, as_json), folder if out is None else None, allow_external
+    )
 
     def play(seed: int, bundle: Path, run_id: str, series: Mapping[str, Any] | None = None) -> None:
-        _record(how, build_plan(loaded, seed, fault_kinds()), bundle, run_id, series)
+        record(how, build_plan(loaded, seed, fault_kinds()), bundle, run_id, series)
 
     if trials > 1:
         from chaosctl.cli.trials import Series, play_series
@@ -84,22 +106,40 @@ def command(
         wanted = Series(loaded.experiment.name, run_id, folder, seed, trials)
         raise typer.Exit(play_series(wanted, play, as_json=as_json, quiet=quiet))
     play(seed, folder, run_id)
+    raise typer.Exit(_judged(folder, as_json=as_json, quiet=quiet))
 
+
+def _judged(folder: Path, *, as_json: bool, quiet: bool) -> int:
+    """Judge the run, show its verdict, and return the exit code."""
     from chaosctl.cli.judging import report_run, show
 
-    verdict = report_run(folder, lambda verdict: show(verdict, folder, as_json=as_json, quiet=quiet))
-    raise typer.Exit(verdict.exit_code)
+    return report_run(folder, lambda verdict: show(verdict, folder, as_json=as_json, quiet=quiet)).exit_code
 
 
 @dataclass(frozen=True)
-class _How:
-    """How to run, whatever the seed. `latest`: what `reports/<experiment>/latest` is to point at; None: nothing."""
+class How:
+    """How to run, whatever the seed. `latest`: what `reports/<experiment>/latest` is to point at; None: nothing.
+    `allow_external` is the experiment that may act on what chaosctl did not start."""
 
     loaded: Loaded
     relay: str
     toxiproxy: str | None
     mode: Literal["live", "plain", "quiet"]
     latest: Path | None
+    allow_external: str | None = None
+
+
+def refuse_unless_allowed(loaded: Loaded, allowed: str | None) -> None:
+    """Raises UsageError for an experiment on services that are not ours, unless the operator names it."""
+    name, target = loaded.experiment.name, loaded.experiment.target
+    if target.driver != "external" or allowed == name:
+        return
+    there = {a: service for service, one in target.services.items() for those in one.addresses.values() for a in those}
+    where = ", ".join(f"{service} at {address}" for address, service in there.items())
+    but = "" if allowed is None else f", and --allow-external names another one ({allowed})"
+    raise UsageError(
+        f"{name} acts on what chaosctl did not start ({where}){but}; if you may do that, add --allow-external {name}"
+    )
 
 
 def _checked_address(text: str) -> str:
@@ -119,8 +159,9 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _record(how: _How, plan: Plan, folder: Path, run_id: str, series: Mapping[str, Any] | None) -> None:
-    """Play the run into `folder`. How it ended is in the bundle. Raises UsageError, RecordingError."""
+def record(how: How, plan: Plan, folder: Path, run_id: str, series: Mapping[str, Any] | None) -> None:
+    """Play the run into `folder`. How it ended is in the bundle. Raises UsageError, RecordingError, and
+    NotReadyError while chaosctl is halted."""
     from rich.console import Console
 
     from chaosctl.cli.live import make_view
@@ -129,7 +170,10 @@ def _record(how: _How, plan: Plan, folder: Path, run_id: str, series: Mapping[st
     from chaosctl.plan.codec import plan_to_json
     from chaosctl.recording.writer import RunWriter
     from chaosctl.runner.run import Run, RunOptions
+    from chaosctl.safety.lever import refuse_if_pulled
 
+    refuse_unless_allowed(how.loaded, how.allow_external)
+    refuse_if_pulled()
     writer = RunWriter.create(folder)
     run = {**identity(how.loaded, plan, run_id), **({"trials": dict(series)} if series else {})}
     writer.start(how.loaded.source, plan_to_json(plan), run)

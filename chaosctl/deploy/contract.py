@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from chaosctl.safety.undo import Undo
+
 
 @dataclass(frozen=True)
 class Replica:
@@ -35,8 +37,23 @@ class EventSink(Protocol):
 class Driver(Protocol):
     """Brings a target up and down. It stops what it started, whatever happened in between."""
 
+    @property
+    def link_host(self) -> str:
+        """The address of this machine at which the services reach the relay; known after `allocate`."""
+        ...
+
+    def undo(self) -> tuple[Undo, ...]:
+        """Return what takes away what it starts if nobody lives to call `down`, as data to be written before
+        `allocate`. Raises NotReadyError where nothing could be started anyway."""
+        ...
+
+    def images(self) -> Mapping[str, Any]:
+        """Return what the services run from, by service, for the run's identity; nothing where they are processes."""
+        ...
+
     def allocate(self) -> tuple[Replica, ...]:
-        """Choose ports and folders of every replica; nothing is started. Raises NotReadyError."""
+        """Choose ports and folders of every replica, and make what they start from and are joined by (images, a
+        network); none is started. Raises NotReadyError."""
         ...
 
     def up(self, links: Mapping[str, str]) -> None:
@@ -49,7 +66,7 @@ class Driver(Protocol):
         ...
 
     def values(self, service: str, index: int) -> Mapping[str, str]:
-        """Return what `${...}` stands for in the replica's commands, paths and environment."""
+        """Return what `${...}` stands for on this machine: in the paths and commands that the replica offers."""
         ...
 
     def down(self) -> tuple[str, ...]:

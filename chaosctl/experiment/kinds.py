@@ -47,8 +47,14 @@ class FaultKind:
     `acts_on` says what `on:` names. `lasting` faults take `for:` and are healed; the others happen at one moment.
     Two faults of one `dimension` on one place at one time contradict each other (two latencies, two partitions).
     `example` is one timeline item in YAML flow style, as a user would write it.
+    `of_containers` are parameters that mean something to containers only.
     `filled_in` are parameters whose `${...}` are completed when the deployment is up, as those of a service's `run`.
     A fault that `follows` a kind needs one of it before, on the same place, that has no end of its own.
+    `takes_down`: replicas serve nothing while it lasts (without an end: until their restart policy acts), or only for
+    the moment in which they give way. The blast radius counts them.
+    `needs_containers`: processes have nothing that it could act on. `needs_restart`: the service's restart policy is
+    all that ends it. `ports` are parameters that name a port of the service.
+    `of_others`: it can act on services that chaosctl did not start. Faults on links always can.
     """
 
     name: str
@@ -59,14 +65,21 @@ class FaultKind:
     summary: str
     example: str
     filled_in: frozenset[str] = frozenset()
+    of_containers: frozenset[str] = frozenset()
     follows: str | None = None
+    takes_down: Literal["while", "moment"] | None = None
+    needs_containers: bool = False
+    needs_restart: bool = False
+    ports: frozenset[str] = frozenset()
+    of_others: bool = False
 
 
 @dataclass(frozen=True)
 class ObjectiveKind:
     """One kind of objective: its parameters, and what the experiment must have for it to be measured at all.
 
-    `needs` names come from: `probe`, `faults`, `deploy`, `input_log`, `replay`, `digest`, `totals`, `history`.
+    `needs` names come from: `probe`, `faults`, `deploy`, `input_log`, `replay`, `digest`, `totals`, `history`,
+    `restarts` (it is measured by ending a service and starting it).
     `shorthand` is the JSON Schema of the short form, when the kind has one (`lost_acks: 0`, `conserved: [gold]`);
     the params model turns it into the long form in a before-validator.
     `numbers` returns which numbers of which services the parameters judge, as (service, number); both stand as keys.

@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol
 
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.model import Hello
+from chaosctl.safety.commands import Ran
+from chaosctl.safety.container import Endpoint
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.standing import Standing
 from chaosctl.safety.undo import Undo
@@ -52,6 +54,60 @@ class ProxyControl(Protocol):
         ...
 
 
+class ContainerControl(Protocol):
+    """A replica's container, as a fault may treat it (`safety.container.Container`, except in a dry run)."""
+
+    @property
+    def socket_path(self) -> str:
+        """Where its engine listens."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """The engine's id of it."""
+        ...
+
+    @property
+    def network(self) -> str:
+        """Its main network's name."""
+        ...
+
+    @property
+    def ports(self) -> Mapping[str, int | str]:
+        """The numbers that it listens at inside, by name."""
+        ...
+
+    def inspect(self) -> Mapping[str, Any]:
+        """Return what the engine says of it; nothing once it is gone. Raises EngineError."""
+        ...
+
+    def main_pid(self) -> int | None:
+        """Return the process id of its main process on this machine, None while it is down. Raises EngineError."""
+        ...
+
+    def endpoint(self) -> Endpoint | None:
+        """Return how it stands on its network, None when it is not connected. Raises EngineError."""
+        ...
+
+    def disconnect(self) -> None:
+        """Take it off its network. Raises EngineError."""
+        ...
+
+    def set_limits(self, limits: Mapping[str, int]) -> None:
+        """Have the engine change these (`POST /containers/ID/update`). Raises EngineError."""
+        ...
+
+    def filter_rules(self) -> tuple[tuple[int, str], ...]:
+        """Return the rules of its filter table as (packets that met it, `-A INPUT ...`); none while it is down.
+        Raises NotReadyError."""
+        ...
+
+    def add_chain(self, chain: str, rules: Sequence[str], jumps: Sequence[str]) -> None:
+        """Make a chain with these rules and have it met first where `jumps` says (`INPUT ! -i lo`), all at one moment.
+        Raises NotReadyError."""
+        ...
+
+
 class ProcessControl(Protocol):
     """One replica, as a fault may treat it (implemented by the deployment's driver)."""
 
@@ -70,6 +126,31 @@ class ProcessControl(Protocol):
         """Send a signal to the main process, and to it only. Raises NotReadyError when there is none."""
         ...
 
+    def crash(self) -> None:
+        """Send SIGKILL to the main process from this machine, past the engine that may watch over it. Raises
+        NotReadyError when there is none, or where this user may not."""
+        ...
+
+    def container(self) -> ContainerControl | None:
+        """Return its container; None for a process, and before its first start."""
+        ...
+
+    def freeze(self) -> None:
+        """Stop it from running until it is thawed. Raises NotReadyError when it is down."""
+        ...
+
+    def thaw(self) -> None:
+        """Let it go on. Does nothing for one that is down or not frozen."""
+        ...
+
+    def thawing(self) -> tuple[Undo, ...]:
+        """Return what thaws it if it is frozen as it is now, as data; nothing while it is down."""
+        ...
+
+    def frozen(self) -> bool:
+        """Say whether it is frozen now, as the kernel or the engine sees it."""
+        ...
+
     def hold_down(self) -> None:
         """From now on, its restart policy does not act."""
         ...
@@ -82,9 +163,10 @@ class ProcessControl(Protocol):
         """Return how that process ended, as its parent saw it; None if it did not end in that time."""
         ...
 
-    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str]) -> None:
+    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str], image: str | None = None) -> None:
         """From now on it is started as this version, whatever starts it; what runs is left alone. `run` stands in
-        place of its own command, `env` is added. Raises ChaosctlError for a placeholder without a value."""
+        place of its own command, `image` of a container's own, `env` is added. Raises ChaosctlError for a placeholder
+        without a value, or an image that is not there."""
         ...
 
     def use_own(self) -> None:
@@ -100,21 +182,47 @@ class ProcessControl(Protocol):
         ...
 
 
+class Desk(Protocol):
+    """Where the commands that the operator gives for one replica are run, or (in a dry run) only noted."""
+
+    @property
+    def name(self) -> str:
+        """The replica: `world[0]`."""
+        ...
+
+    def fill_in(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Complete `${self.main}` and the like. Raises ChaosctlError for what has no value."""
+        ...
+
+    def run(self, argv: Sequence[str], fault_id: str, within_s: float) -> Ran:
+        """Run it to its end, or for `within_s`; what it prints goes to the log of the fault."""
+        ...
+
+    def undo(self, argv: Sequence[str], fault_id: str, within_s: float) -> Undo:
+        """Return what runs it later, in whatever process, as data."""
+        ...
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a fault acts. A link has proxies (and the `hello` of the service it leads to, if that declared one);
     a service has processes.
 
+    `on` is as in the plan, but where that names a role, the replicas that have it. `roles` are then what every replica
+    of the service said of itself when it was asked, by its name, for people.
     `held`: the experiment says `for:`, so what is taken down stays down until the heal.
+    `desks` are where commands for its replicas are run, one a process, in their order.
     `usual_delays_ns`: latency and jitter that a proxy always has (its cohort's), by proxy name; a proof subtracts them.
     """
 
     on: str
     proxies: tuple[ProxyControl, ...] = ()
     processes: tuple[ProcessControl, ...] = ()
+    desks: tuple[Desk, ...] = ()
     hello: Hello | None = None
     held: bool = False
     usual_delays_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -166,6 +274,7 @@ class Fault(Protocol):
 
 __all__ = [
     "Applied",
+    "Desk",
     "Exit",
     "Fault",
     "FaultKind",
@@ -175,5 +284,6 @@ __all__ = [
     "ProcessControl",
     "Proof",
     "ProxyControl",
+    "Ran",
     "Standing",
 ]

@@ -15,6 +15,7 @@ FAULT = Ending(
         params=NoParams,
         lasting="optional",
         dimension="life",
+        takes_down="while",
         summary="The process ends at once (SIGKILL). It stays down for `for:`, else its restart policy acts",
         example="{ at: 12s, fault: kill, on: world }",
     ),

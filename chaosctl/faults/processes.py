@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from chaosctl.faults.contract import Applied, Exit, NowNs, Place, ProcessControl, Proof
+from chaosctl.safety.processes import thread_states
 
 # A proof may take 2 s (the fault contract); what remains is for the last look.
 LOOK_S = 1.8
@@ -88,23 +88,11 @@ def _fate_text(name: str, pid: int, exit: Exit | None) -> str:
     return f"{name}: process {pid} ended {how}"
 
 
-def thread_states(pid: int) -> frozenset[str]:
-    """Return the states of a process's threads (proc(5), /proc/PID/task/TID/stat field 3); empty if it is gone."""
-    states = set()
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        try:
-            # The second field is the program's name in parentheses, and may hold anything.
-            states.add((task / "stat").read_text(errors="replace").rpartition(")")[2].split()[0])
-        except OSError:
-            continue  # the thread ended in between
-    return frozenset(states)
-
-
 def is_up(process: ProcessControl) -> bool:
     """Say whether a replica runs: it has a process, and that is neither dead nor stopped."""
     pid = process.pid()
     states = thread_states(pid) if pid is not None else frozenset()
-    return bool(states) and not states & (STOPPED | GONE)
+    return bool(states) and not states & (STOPPED | GONE) and not process.frozen()
 
 
 def wait_until(is_so: Callable[[], bool], within_s: float = LOOK_S) -> bool:

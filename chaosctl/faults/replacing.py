@@ -134,6 +134,8 @@ def _text(process: ProcessControl, standing: Standing) -> str:
 def _shown(standing: Standing) -> str:
     """Return its command in bearable length; of what its environment has more only the names, for there are secrets."""
     command = shlex.join(standing.argv)
+    if standing.image:
+        command = f"image {standing.image}{': ' if command else ''}{command}"
     shown = command if len(command) <= SHOWN else f"{command[: SHOWN // 2]} ... {command[-SHOWN // 2 :]}"
     return f"{shown}, with {', '.join(standing.added)} set" if standing.added else shown
 

@@ -38,6 +38,7 @@ class Restart:
         params=RestartParams,
         lasting="never",
         dimension="life",
+        takes_down="moment",
         summary="The process is asked to end (SIGTERM, after `grace` SIGKILL) and is started again at once",
         example="{ at: 10s, fault: restart, on: ledger, grace: 2s }",
     )

@@ -12,6 +12,7 @@ FAULT = Ending(
         params=NoParams,
         lasting="optional",
         dimension="life",
+        takes_down="while",
         summary="The process is asked to end (SIGTERM). It stays down for `for:`, else its restart policy acts",
         example="{ at: 12s, for: 3s, fault: stop, on: 'gateway[0]' }",
     ),

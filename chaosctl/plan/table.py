@@ -32,7 +32,8 @@ def plan_rows(plan: Plan) -> tuple[Row, ...]:
 
 def _fault_row(fault: PlannedFault) -> Row:
     until = "" if fault.heal_ns is None else format_duration(fault.heal_ns)
-    return format_duration(fault.inject_ns), fault.id, fault.on, in_words(fault.params), until
+    on = fault.on if fault.asked is None else f"{fault.on} ({fault.asked})"
+    return format_duration(fault.inject_ns), fault.id, on, in_words(fault.params), until
 
 
 def _phase_row(phase: Phase) -> Row:

@@ -150,14 +150,7 @@ class ToxiproxyRelay:
 
     def add_toxic(self, proxy: str, toxic: Toxic) -> None:
         """Add a toxic, and read back that it is there with its attributes."""
-        body = {
-            "name": toxic.name,
-            "type": toxic.type,
-            "stream": toxic.stream,
-            "toxicity": toxic.toxicity,
-            "attributes": dict(toxic.attributes),
-        }
-        self._session.call("POST", "proxies", proxy, "toxics", body=body)
+        self._session.call("POST", "proxies", proxy, "toxics", body=toxic.as_request())
         self._expect_toxic(proxy, toxic)
 
     def update_toxic(self, proxy: str, toxic: Toxic) -> None:

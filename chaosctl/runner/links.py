@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from chaosctl.deploy.contract import Driver, Replica
 from chaosctl.experiment.model import Hello, Target
-from chaosctl.faults.contract import Place
+from chaosctl.experiment.places import parse_on, replicas_text
+from chaosctl.faults.contract import Desk, Place, ProcessControl
 from chaosctl.plan.model import Plan, PlannedFault, PlannedProxy
 from chaosctl.relay.contract import ProxySpec, Relay, Stream, Toxic
+from chaosctl.runner.roles import AskRoles, having_role, in_words
 from chaosctl.safety.undo import HttpUndo
 
 LOOPBACK = "127.0.0.1"
@@ -37,11 +39,23 @@ class LinkProxy:
         self.relay.set_enabled(self.name, enabled)
 
 
-def open_links(plan: Plan, replicas: Sequence[Replica], relay: Relay, run_id: str) -> tuple[LinkProxy, ...]:
-    """Make every planned proxy, with what its cohort always has on it. Raises RelayError."""
+def open_links(
+    plan: Plan, replicas: Sequence[Replica], relay: Relay, run_id: str, service_host: str = LOOPBACK
+) -> tuple[LinkProxy, ...]:
+    """Make every planned proxy, with what its cohort always has on it. Raises RelayError.
+
+    Bots connect on loopback, services at `service_host`: no listener is open to more than those who use it. Where the
+    experiment says at what address a link listens, it does so there.
+    """
     addresses = {(replica.service, replica.index): replica.ports for replica in replicas}
     return tuple(
-        _open(proxy, addresses[proxy.to_service, proxy.to_replica][proxy.to_port], relay, run_id)
+        _open(
+            proxy,
+            addresses[proxy.to_service, proxy.to_replica][proxy.to_port],
+            relay,
+            run_id,
+            LOOPBACK if proxy.cohort is not None else service_host,
+        )
         for proxy in plan.proxies
     )
 
@@ -57,9 +71,9 @@ def _name(planned: PlannedProxy, run_id: str) -> str:
     return f"chaosctl.{run_id}.{planned.name}"
 
 
-def _open(planned: PlannedProxy, upstream: str, relay: Relay, run_id: str) -> LinkProxy:
+def _open(planned: PlannedProxy, upstream: str, relay: Relay, run_id: str, host: str = LOOPBACK) -> LinkProxy:
     name = _name(planned, run_id)
-    state = relay.create(ProxySpec(name=name, listen=f"{LOOPBACK}:0", upstream=upstream))
+    state = relay.create(ProxySpec(name=name, listen=planned.listen or f"{host}:0", upstream=upstream))
     for toxic in _standing_toxics(planned):
         relay.add_toxic(name, toxic)
     return LinkProxy(planned, name, state.listen, upstream, state.api_url, relay)
@@ -111,12 +125,26 @@ def hello_for(target: Target, service: str, port: str) -> Hello | None:
     return hello if asked == port else None
 
 
-def place_of(planned: PlannedFault, target: Target, proxies: Sequence[LinkProxy], driver: Driver) -> Place:
-    """Resolve a fault's `on:`: `link`, `link/cohort`, `service`, `service[0]`. The plan has checked that it exists."""
+def _no_desks(processes: Sequence[ProcessControl]) -> tuple[Desk, ...]:
+    return ()
+
+
+def place_of(
+    planned: PlannedFault,
+    target: Target,
+    proxies: Sequence[LinkProxy],
+    driver: Driver,
+    ask: AskRoles,
+    desks_of: Callable[[Sequence[ProcessControl]], tuple[Desk, ...]] = _no_desks,
+) -> Place:
+    """Resolve a fault's `on:` (see `experiment.places`). The plan has checked that it exists.
+
+    Where it names a role, every replica is asked for its own now. Raises NotReadyError where that leaves it open.
+    """
     held = planned.heal_ns is not None
+    on = parse_on(planned.on)
     if planned.acts_on == "link":
-        link, _, cohort = planned.on.partition("/")
-        chosen = tuple(p for p in proxies if p.planned.link == link and cohort in ("", p.planned.cohort))
+        chosen = tuple(p for p in proxies if p.planned.link == on.name and on.cohort in (None, p.planned.cohort))
         first = chosen[0].planned
         usual = {p.name: (p.planned.latency_ns, p.planned.jitter_ns) for p in chosen}
         return Place(
@@ -126,7 +154,13 @@ def place_of(planned: PlannedFault, target: Target, proxies: Sequence[LinkProxy]
             held=held,
             usual_delays_ns=usual,
         )
-    service, _, index = planned.on.rstrip("]").partition("[")
-    indexes = [int(index)] if index else list(range(target.services[service].replicas))
-    processes = tuple(driver.process(service, i) for i in indexes)
-    return Place(planned.on, processes=processes, hello=target.services[service].probe, held=held)
+    where, indexes, roles = planned.on, on.replicas, dict[str, str]()
+    if on.role is not None:
+        answers = ask(on.name)
+        indexes = having_role(on, answers)
+        where, roles = replicas_text(on.name, indexes), in_words(on.name, answers)
+    elif indexes is None:
+        indexes = tuple(range(target.services[on.name].replicas))
+    processes = tuple(driver.process(on.name, index) for index in indexes)
+    hello, desks = target.services[on.name].probe, desks_of(processes)
+    return Place(where, processes=processes, desks=desks, hello=hello, held=held, roles=roles)

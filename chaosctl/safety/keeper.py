@@ -7,7 +7,7 @@ undoes what is left in the journal, and says so in the run's events.
     in   {"do": "hello", "id": 0}
          {"do": "spawn", "id": 1, "name": "world[0]", "argv": [], "env": {}, "cwd": "",
           "log_path": "", "log_limit_bytes": 0}
-         {"do": "end", "id": 2}
+         {"do": "end", "id": 2, "forget": true}   (forget: take the run off the registry, if nothing of it is left)
     out  {"id": 1, "ok": true, "name": "world[0]", "pid": 1, "start_ticks": 1} | {"id": 1, "ok": false, "error": "..."}
          {"id": 2, "ok": true, "left": ["..."]}
          {"event": "exited", "name": "world[0]", "pid": 1, "code": 0, "signal": null, "at_ns": 1}
@@ -36,7 +36,7 @@ from chaosctl.errors import RecordingError
 from chaosctl.safety.bounded_log import BoundedLog
 from chaosctl.safety.exits import signal_name
 from chaosctl.safety.interruption import record_interruption
-from chaosctl.safety.journal import UndoJournal, play_pending, processes_path
+from chaosctl.safety.journal import UndoJournal, pending, play_pending, processes_path
 from chaosctl.safety.label import end_found, members_of_run
 from chaosctl.safety.processes import Process, descendants, look
 from chaosctl.safety.runs import unregister
@@ -76,6 +76,7 @@ class KeeperLoop:
         self._unsent = b""
         self._waits_to_send = False
         self._told_to_end: int | None = None
+        self._forget = False
         self._orchestrator_gone = False
 
     def serve(self) -> None:
@@ -113,7 +114,7 @@ class KeeperLoop:
             elif command["do"] == "spawn":
                 self._send({"id": command["id"], **self._spawn(command)})
             elif command["do"] == "end":
-                self._told_to_end = command["id"]
+                self._told_to_end, self._forget = command["id"], command["forget"]
 
     def _spawn(self, command: Mapping[str, Any]) -> dict[str, Any]:
         output, output_of_service = os.pipe()
@@ -216,12 +217,17 @@ class KeeperLoop:
         self._waits_to_send = bool(self._unsent)
 
     def _end(self, request: int) -> None:
-        """The orderly end: what services left behind goes; relays and swarm have been ended by who started them."""
+        """The orderly end: what services left behind goes; relays and swarm have been ended by who started them.
+
+        The orchestrator may be killed while it waits for the answer, so nothing may be left for it to do.
+        """
         _, left = end_found(lambda: descendants(os.getpid()), 0.0)
-        os.set_blocking(_STDOUT, True)
-        self._send({"id": request, "ok": True, "left": left})
         if not left:
             processes_path(self._run.journal).unlink(missing_ok=True)
+            if self._forget and not _is_pending(self._run.journal):
+                unregister(self._run.run_id)
+        os.set_blocking(_STDOUT, True)
+        self._send({"id": request, "ok": True, "left": left})
 
     def _clean_up_after_orchestrator(self) -> None:
         # Processes first: with its own relay gone, no frozen one can hold up the undoing.
@@ -245,6 +251,13 @@ def _undo(journal: Path) -> tuple[str, ...]:
     except RecordingError as error:
         return (str(error),)
     return tuple(one.text for one in played if not one.done)
+
+
+def _is_pending(journal: Path) -> bool:
+    try:
+        return bool(pending(journal))
+    except RecordingError:
+        return True
 
 
 def _why(error: OSError | ValueError) -> str:

@@ -17,8 +17,8 @@ from chaosctl.errors import NotReadyError
 from chaosctl.faults import processes
 from chaosctl.faults.contract import Applied, Exit, Place
 from chaosctl.faults.registry import faults
-from chaosctl.safety.processes import look
-from chaosctl.safety.undo import SignalUndo
+from chaosctl.safety.processes import look, thread_states
+from chaosctl.safety.undo import SignalUndo, Undo
 
 from .conftest import heal, inject, params_of, prove, prove_healed
 
@@ -67,6 +67,20 @@ class Replica:
             raise NotReadyError("world[0] is down; there is nothing to signal")
         self.log.append(name)
         os.kill(self._child.pid, signal.Signals[name])
+
+    def freeze(self) -> None:
+        self.signal("SIGSTOP")
+
+    def thaw(self) -> None:
+        self.signal("SIGCONT")
+
+    def thawing(self) -> tuple[Undo, ...]:
+        start_ticks = self.start_ticks()
+        return () if start_ticks is None else (SignalUndo(self._child.pid, start_ticks, "SIGCONT"),)
+
+    def frozen(self) -> bool:
+        states = thread_states(self._child.pid)
+        return bool(states) and states <= processes.STOPPED
 
     def hold_down(self) -> None:
         self.log.append("hold_down")

@@ -68,6 +68,9 @@ class Replica:
         self.log.append(f"{name} {self.index}")
         self._child.send_signal(signal.Signals[name])
 
+    def frozen(self) -> bool:
+        return False
+
     def hold_down(self) -> None:
         """Nothing else starts it."""
 
@@ -83,7 +86,7 @@ class Replica:
             return None
         return Exit(time.monotonic_ns(), 0, None)
 
-    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str]) -> None:
+    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str], image: str | None = None) -> None:
         if env.get("BAD") == str(self.index):
             raise ChaosctlError("'${x}' has no value here")
         self._wanted = (version, tuple(run or OWN))  # type: ignore[assignment]

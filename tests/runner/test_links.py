@@ -20,6 +20,7 @@ from chaosctl.runner.links import (
     probed_proxies,
 )
 from chaosctl.runner.links import _open as open_proxy
+from chaosctl.runner.roles import Answers, RoleAnswer
 
 MS = 1_000_000
 PROXIES = (
@@ -74,6 +75,10 @@ def links(relay: Remembering) -> tuple[LinkProxy, ...]:
     return tuple(open_proxy(proxy, "127.0.0.1:5", relay, "run-1") for proxy in PROXIES)  # type: ignore[arg-type]
 
 
+def nobody_asks(service: str) -> Answers:
+    raise AssertionError(f"nobody is to be asked for a role, {service} neither")
+
+
 def fault(on: str, acts_on: Any = "link", heal_ns: int | None = 5) -> PlannedFault:
     return PlannedFault("f1-x", "x", acts_on, on, {}, 0, heal_ns)
 
@@ -116,19 +121,31 @@ def test_the_probe_goes_the_way_of_the_nearest_cohort(links: tuple[LinkProxy, ..
     ],
 )
 def test_a_fault_on_a_link_acts_on_its_proxies(links: tuple[LinkProxy, ...], on: str, names: list[str]) -> None:
-    place = place_of(fault(on), TARGET, links, Processes())  # type: ignore[arg-type]
+    place = place_of(fault(on), TARGET, links, Processes(), nobody_asks)  # type: ignore[arg-type]
     assert [proxy.name.split(".", 2)[2] for proxy in place.proxies] == names
     assert place.held is True
     assert place.usual_delays_ns.get("chaosctl.run-1.bots-gateway.far.0") in (None, (60 * MS, 5 * MS))
 
 
 @pytest.mark.parametrize(
-    ("on", "replicas"), [("gateway", ["gateway[0]", "gateway[1]"]), ("gateway[1]", ["gateway[1]"])]
+    ("on", "replicas"),
+    [
+        ("gateway", ["gateway[0]", "gateway[1]"]),
+        ("gateway[1]", ["gateway[1]"]),
+        ("gateway[0,1]", ["gateway[0]", "gateway[1]"]),
+    ],
 )
 def test_a_fault_on_a_service_acts_on_its_replicas(links: tuple[LinkProxy, ...], on: str, replicas: list[str]) -> None:
-    place = place_of(fault(on, "service", None), TARGET, links, Processes())  # type: ignore[arg-type]
+    place = place_of(fault(on, "service", None), TARGET, links, Processes(), nobody_asks)  # type: ignore[arg-type]
     assert list(place.processes) == replicas
     assert place.held is False
+
+
+def test_a_fault_on_a_role_acts_on_the_replica_that_has_it(links: tuple[LinkProxy, ...]) -> None:
+    answers = {0: RoleAnswer(None, "timed out"), 1: RoleAnswer("leader")}
+    place = place_of(fault("leader of gateway", "service"), TARGET, links, Processes(), lambda _: answers)  # type: ignore[arg-type]
+    assert (place.on, list(place.processes)) == ("gateway[1]", ["gateway[1]"])
+    assert place.roles == {"gateway[0]": "no role (timed out)", "gateway[1]": "leader"}
 
 
 def test_a_question_is_asked_only_on_the_port_it_was_declared_for() -> None:

@@ -17,11 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaosctl.safety.processes import look
-from chaosctl.safety.undo import HttpUndo, SignalUndo, Undo, from_json, play, to_json
+from chaosctl.safety.undo import CommandUndo, HttpUndo, SignalUndo, Undo, from_json, play, to_json
 
 _TEXT = st.text(max_size=20)
 _ACTIONS = st.one_of(
     st.builds(SignalUndo, st.integers(1, 1 << 22), st.integers(0, 1 << 40), _TEXT),
+    st.builds(CommandUndo, st.lists(_TEXT).map(tuple), _TEXT, _TEXT, st.floats(0.1, 60.0)),
     st.builds(HttpUndo, _TEXT, _TEXT, st.none() | st.dictionaries(_TEXT, st.integers() | _TEXT | st.booleans())),
 )
 

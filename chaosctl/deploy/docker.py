@@ -1,0 +1,264 @@
+"""The `docker` driver: services as containers of the engine on this machine, on a network of the run's own."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from chaosctl.deploy.container_checks import container_checks
+from chaosctl.deploy.containers import STATE, ContainerLauncher, Setting
+from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.fleet import Fleet, Sight, place_in
+from chaosctl.deploy.images import Image, as_recorded, find_images, look_up
+from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.replica import Start, SupervisedReplica
+from chaosctl.deploy.restart import Supervisor
+from chaosctl.errors import NotReadyError
+from chaosctl.experiment.interpolate import expand
+from chaosctl.experiment.model import Target
+from chaosctl.safety.engine import RUN_LABEL, Engine, EngineError, local_engine
+from chaosctl.safety.ports import LOOPBACK, ReservedPorts, is_taken, reserve_ports
+from chaosctl.safety.undo import ContainersUndo, Undo, play
+
+_NOTICED_WITHIN_S = 2.0
+_KILLED_WITHIN_S = 10.0
+_RANGE_TRIES = 5
+# Within a container, whose ports are published on loopback only.
+_EVERYWHERE = "0.0.0.0"
+
+
+class DockerDriver:
+    """Implements `deploy.contract.Driver`. Threads may share it; `down` may come at any moment."""
+
+    def __init__(
+        self,
+        target: Target,
+        folder: Path,
+        bundle: Path,
+        run_id: str,
+        origin_ns: int,
+        sink: EventSink,
+        start_order: tuple[str, ...],
+        environ: Mapping[str, str],
+        abort: threading.Event,
+        on_gone: Callable[[str], None],
+    ) -> None:
+        """`folder` is the experiment's; `environ` names the engine; `abort` ends the waiting of `up` early; `on_gone`
+        is called, maybe more than once, when the engine no longer answers. Raises NotReadyError for an engine that is
+        not on this machine."""
+        self._target = target
+        self._folder = folder
+        self._bundle = bundle.absolute()
+        self._run_id = run_id
+        self._origin_ns = origin_ns
+        self._sink = sink
+        self._engine = local_engine(environ)
+        self._on_gone = on_gone
+        self._engine_is_gone = threading.Event()
+        self._fleet = Fleet(start_order, abort)
+        self._images: Mapping[str, Image] = {}
+        self._gateway = ""
+        self._ports: ReservedPorts | None = None
+        self._supervisor: Supervisor | None = None
+        self._launcher: ContainerLauncher | None = None
+
+    @property
+    def link_host(self) -> str:
+        """The address of this machine on the run's network: containers reach the relay there, and nobody else does."""
+        return self._gateway
+
+    def undo(self) -> tuple[Undo, ...]:
+        """Return what removes everything of the run by its label. Raises NotReadyError where no engine answers."""
+        self._engine.ask("GET", "/version")
+        return (ContainersUndo(self._engine.socket_path, self._run_id),)
+
+    def images(self) -> Mapping[str, Any]:
+        """Return the image of each service, with its digests; known after `allocate`."""
+        return {service: as_recorded(image) for service, image in self._images.items()}
+
+    def allocate(self) -> tuple[Replica, ...]:
+        """Find or build the images, make the network, choose ports and folders, once. Raises NotReadyError,
+        RecordingError."""
+        if not self._fleet.replicas:
+            engine, services = self._engine, self._target.services
+            logs = self._bundle / "logs"
+            self._images = find_images(engine, services, self._folder, logs, self._fleet.abort)
+            self._check_health()
+            network = f"chaosctl-{self._run_id}"
+            self._gateway = _make_network(engine, network, self._run_id)
+            self._ports = reserve_ports(sum(len(one.ports) * one.replicas for one in services.values()))
+            setting = Setting(self._run_id, network, self._inner_port)
+            launcher = ContainerLauncher(engine, setting, lambda notice: self._supervise().post(notice), self._lost)
+            self._launcher = launcher
+            self._fleet.replicas = self._place_all(launcher, iter(self._ports.numbers))
+        return tuple(one.replica for one in self._fleet.replicas.values())
+
+    def up(self, links: Mapping[str, str]) -> None:
+        """Start every service after those that it needs, and wait until each is ready. Raises NotReadyError."""
+        self.allocate()
+        self._fleet.links = dict(links)
+        self._supervise().start()
+        self._fleet.start(self._begin)
+
+    def process(self, service: str, index: int) -> SupervisedReplica:
+        """Return the replica's `faults.contract.ProcessControl`. Raises NotReadyError when there is none."""
+        return self._fleet.process(service, index)
+
+    def values(self, service: str, index: int) -> Mapping[str, str]:
+        """Return what `${...}` stands for on this machine: published ports, the folder that is mounted."""
+        return self._fleet.values(service, index)
+
+    def down(self) -> tuple[str, ...]:
+        """TERM, then KILL, in the reverse order of the start; then remove everything of the run. Idempotent.
+
+        Return what could not be ended or removed, a sentence each.
+        """
+        for replica in self._fleet.replicas.values():
+            replica.stop()
+        # An engine that has gone says of nothing when it ends: what it comes back with is removed by force.
+        for service in () if self._engine_is_gone.is_set() else reversed(self._fleet.start_order):
+            self._end(self._fleet.of(service), self._target.services[service].stop_within_ns / 1e9)
+        removed = play(ContainersUndo(self._engine.socket_path, self._run_id))
+        left = () if removed.done else (f"{removed.text}; `chaosctl restore` removes what is left",)
+        if self._supervisor is not None:
+            self._supervisor.stop(_NOTICED_WITHIN_S)
+        if self._launcher is not None:
+            self._launcher.close()
+        if self._ports is not None:
+            self._ports.release()
+        return left
+
+    def _end(self, replicas: Sequence[SupervisedReplica], within_s: float) -> None:
+        """End what runs of these. What does not end, or cannot be reached, is left to the removal."""
+        for name, wait_s in (("SIGTERM", within_s), ("SIGKILL", _KILLED_WITHIN_S)):
+            running = [one for one in replicas if one.pid() is not None]
+            for one in running:
+                with contextlib.suppress(NotReadyError):
+                    one.thaw()
+                    one.signal(name)
+            end_s = time.monotonic() + wait_s
+            for one in running:
+                if (pid := one.pid()) is not None:
+                    one.exit_of(pid, max(0.0, end_s - time.monotonic()))
+        for one in replicas:
+            one.wait_noticed(_NOTICED_WITHIN_S)
+
+    def _lost(self, why: str) -> None:
+        self._engine_is_gone.set()
+        self._on_gone(why)
+
+    def _supervise(self) -> Supervisor:
+        if self._supervisor is None:
+            self._supervisor = Supervisor(self._fleet.replicas.values())
+        return self._supervisor
+
+    def _check_health(self) -> None:
+        """Raises NotReadyError where readiness is a health check that the image does not have."""
+        for name, service in self._target.services.items():
+            if service.ready is not None and service.ready.health and not self._images[name].health:
+                image = self._images[name].name
+                raise NotReadyError(
+                    f"the image of {name} ({image}) has no health check; add HEALTHCHECK to it, "
+                    "or use another way in `ready`: tcp, http, log, command"
+                )
+
+    def _place_all(self, launcher: ContainerLauncher, ports: Any) -> dict[tuple[str, int], SupervisedReplica]:
+        found = {}
+        for name, service in self._target.services.items():
+            for index in range(service.replicas):
+                published = {port: f"{LOOPBACK}:{next(ports)}" for port in service.ports}
+                place = place_in(self._bundle, name, index, published)
+                # Whoever an image runs as: it has to write there.
+                place.state_dir.chmod(0o777)
+                found[name, index] = SupervisedReplica(place, service, launcher, self._sink, self._origin_ns)
+        return found
+
+    def _inner_port(self, replica: Replica, port: str) -> int:
+        """Return its number inside: the one that the image has chosen, or the one that it is published as."""
+        chosen = self._target.services[replica.service].container_ports.get(port)
+        return chosen if chosen is not None else int(replica.ports[port].rpartition(":")[2])
+
+    def _begin(self, replica: SupervisedReplica) -> Start:
+        """Start it for the first time. Raises NotReadyError when it cannot be started here and now."""
+        for port, address in replica.replica.ports.items():
+            host, _, number = address.rpartition(":")
+            if is_taken(host, int(number)):
+                raise NotReadyError(
+                    f"{replica.name} cannot be started: its port {port} ({address}) is in use by another program, "
+                    "since a moment ago; run it again, other ports will be chosen"
+                )
+        return replica.begin(partial(self._command, replica), self._checks(replica))
+
+    def _command(
+        self,
+        replica: SupervisedReplica,
+        version: str | None,
+        run: Sequence[str] | None,
+        env: Mapping[str, str],
+        image: str | None,
+    ) -> Command:
+        """Return what starts a version of it (see `launcher.CommandOf`)."""
+        values = self._inside(replica)
+        argv = expand(run or replica.definition.run or (), values)
+        own = {**replica.definition.env, **env}
+        whole = dict(zip(own, expand(tuple(own.values()), values), strict=True))
+        made_from = self._images[replica.service].id if image is None else look_up(self._engine, image).id
+        added = {name: whole[name] for name in env}
+        return Command(argv, whole, Path("/"), version, added, made_from, image or "")
+
+    def _inside(self, replica: SupervisedReplica) -> Mapping[str, str]:
+        """Return what `${...}` stands for within its container."""
+        sight = Sight(
+            own=lambda one, port: f"{_EVERYWHERE}:{self._inner_port(one, port)}",
+            other=lambda one, port: f"{one.service}-{one.index}:{self._inner_port(one, port)}",
+            state=lambda _: STATE,
+        )
+        return self._fleet.values(replica.service, replica.index, sight)
+
+    def _checks(self, replica: SupervisedReplica) -> Any:
+        ready, place = replica.definition.ready, replica.replica
+        assert self._launcher is not None, "allocate() comes first"
+        argv = expand((ready.command if ready else None) or (), self._inside(replica))
+        numbers = {port: self._inner_port(place, port) for port in place.ports}
+        return container_checks(ready, self._launcher, place, argv, numbers)
+
+
+def _make_network(engine: Engine, name: str, run_id: str) -> str:
+    """Make the run's network and return this machine's address on it. Raises NotReadyError."""
+    wanted = {"Name": name, "Driver": "bridge", "CheckDuplicate": True, "Labels": {RUN_LABEL: run_id}}
+    try:
+        network = _with_own_range(engine, wanted)
+        found = engine.ask("GET", f"/networks/{network}")
+        return str(found["IPAM"]["Config"][0]["Gateway"]).partition("/")[0]
+    except (KeyError, IndexError, TypeError) as error:
+        raise NotReadyError(f"the network {name} has no address of this machine, so no relay can be reached") from error
+    except EngineError as error:
+        if error.status is None:
+            raise
+        raise NotReadyError(
+            f"the network {name} cannot be made: {error}; remove networks that nobody uses with `docker network prune`"
+        ) from error
+
+
+def _with_own_range(engine: Engine, wanted: Mapping[str, Any]) -> str:
+    """Make a network and return its id. The engine chooses its range, and it is made anew with that: only where the
+    range was asked for is a container that comes back given its old address. Raises EngineError.
+    """
+    tries_left = _RANGE_TRIES
+    while True:
+        made = engine.ask("POST", "/networks/create", wanted)
+        found = engine.ask("GET", f"/networks/{made['Id']}")["IPAM"]["Config"][0]
+        chosen = {"Subnet": found["Subnet"], "Gateway": str(found["Gateway"]).partition("/")[0]}
+        engine.ask("DELETE", f"/networks/{made['Id']}")
+        try:
+            return str(engine.ask("POST", "/networks/create", {**wanted, "IPAM": {"Config": [chosen]}})["Id"])
+        except EngineError as error:
+            tries_left -= 1
+            # Somebody else was given it in between.
+            if "overlap" not in str(error) or not tries_left:
+                raise

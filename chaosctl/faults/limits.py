@@ -1,0 +1,72 @@
+"""What the faults on limits share: changing one through the engine, and reading what the kernel holds them to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chaosctl.errors import NotReadyError
+from chaosctl.faults import containers
+from chaosctl.faults.contract import Applied, ContainerControl, NowNs, Place, Proof
+from chaosctl.safety.container_undo import LimitsUndo
+from chaosctl.safety.undo import Undo
+
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def has_version_2() -> bool:
+    """Say whether this machine's containers are in control groups of version 2 (cgroups(7))."""
+    return (CGROUPS / "cgroup.controllers").is_file()
+
+
+def read(pid: int, controller: str, of_version_1: str, of_version_2: str) -> str:
+    """Return what a file of a process's control group says: its name under each of both versions.
+
+    Raises NotReadyError where it cannot be read: a process that has ended, containers in a machine of their own.
+    """
+    try:
+        groups = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+        if has_version_2():
+            path, file = next(path for _, names, path in groups if not names), of_version_2
+            return (CGROUPS / path.lstrip("/") / file).read_text().strip()
+        path = next(path for _, names, path in groups if controller in names.split(","))
+        return (CGROUPS / controller / path.lstrip("/") / of_version_1).read_text().strip()
+    except (OSError, StopIteration) as error:
+        raise NotReadyError(f"the {controller} limit of process {pid} cannot be read here ({error})") from error
+
+
+def undo_limits(place: Place, wanted_of: Callable[[Mapping[str, Any]], dict[str, int]]) -> tuple[Undo, ...]:
+    """Return what gives each container its limits again, by what the engine says it has now (its HostConfig).
+
+    Raises NotReadyError.
+    """
+    undo = []
+    for name, one in containers.containers_of(place):
+        found = one.inspect()
+        if not found:
+            raise NotReadyError(f"the container of {name} is gone")
+        undo.append(LimitsUndo(one.socket_path, one.id, wanted_of(found.get("HostConfig", {}))))
+    return tuple(undo)
+
+
+def set_limits(place: Place, limits: Mapping[str, int], now_ns: NowNs) -> Applied:
+    """Have the engine hold every container of the place to these. Raises NotReadyError."""
+    found = containers.containers_of(place)
+    called_ns = now_ns()
+    for name, one in found:
+        try:
+            one.set_limits(limits)
+        except NotReadyError as error:
+            raise NotReadyError(f"{name} cannot be held to it: {error}") from error
+    return Applied(called_ns, now_ns(), containers.targets(found))
+
+
+def prove_each(place: Place, look: Callable[[int], Proof]) -> Proof:
+    """Look at the main process of every container of the place."""
+
+    def of_container(container: ContainerControl) -> Proof:
+        pid = container.main_pid()
+        return look(pid) if pid is not None else Proof(False, "is down, so nothing holds it")
+
+    return containers.prove_each(place, of_container)

@@ -1,0 +1,258 @@
+"""What stands in for the relay and the replicas in a dry run: it notes what it is told, in words, and does nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from chaosctl.experiment.interpolate import expand
+from chaosctl.experiment.model import Service
+from chaosctl.experiment.units import format_duration
+from chaosctl.relay.contract import ProxySpec, ProxyState, RelayInfo, Toxic
+from chaosctl.safety.commands import Ran
+from chaosctl.safety.container import Endpoint
+from chaosctl.safety.exits import Exit
+from chaosctl.safety.standing import Standing
+from chaosctl.safety.undo import CommandUndo, HttpUndo, SignalUndo, Undo, to_json
+
+ENDING = ("SIGKILL", "SIGTERM")
+
+
+@dataclass
+class Notes:
+    """What was asked for, in order."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        """Note one call."""
+        self.lines.append(line)
+
+    def take(self) -> tuple[str, ...]:
+        """Return what was noted since the last call."""
+        taken, self.lines = tuple(self.lines), []
+        return taken
+
+
+@dataclass(frozen=True)
+class RelayStandIn:
+    """A relay (`relay.contract.Relay`) that makes no proxy. A proxy listens at `<its name without the run's>`."""
+
+    notes: Notes
+    info: RelayInfo
+    run_id: str
+
+    def create(self, spec: ProxySpec) -> ProxyState:
+        """Note the request that would make a proxy."""
+        body = {"name": spec.name, "listen": spec.listen, "upstream": spec.upstream, "enabled": True}
+        self.notes.add(request("POST", f"{self.info.api_url}/proxies", body))
+        return self.proxy(spec.name)
+
+    def proxy(self, name: str) -> ProxyState:
+        """Return how it would stand."""
+        listen = f"<{name.removeprefix(f'chaosctl.{self.run_id}.')}>"
+        return ProxyState(name, listen, "", True, f"{self.info.api_url}/proxies/{quote(name, safe='')}", ())
+
+    def set_enabled(self, name: str, enabled: bool) -> ProxyState:
+        """Note the request."""
+        self.notes.add(request("PATCH", self.proxy(name).api_url, {"enabled": enabled}))
+        return self.proxy(name)
+
+    def add_toxic(self, proxy: str, toxic: Toxic) -> None:
+        """Note the request."""
+        self.notes.add(request("POST", f"{self.proxy(proxy).api_url}/toxics", toxic.as_request()))
+
+    def remove_toxic(self, proxy: str, toxic: str) -> None:
+        """Note the request."""
+        self.notes.add(request("DELETE", f"{self.proxy(proxy).api_url}/toxics/{quote(toxic, safe='')}"))
+
+    def delete(self, name: str) -> None:
+        """Note the request."""
+        self.notes.add(request("DELETE", self.proxy(name).api_url))
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def request(method: str, url: str, body: Mapping[str, object] | None = None) -> str:
+    """Return a request in one line."""
+    return f"{method} {url}" + ("" if body is None else f" {json.dumps(dict(body))}")
+
+
+@dataclass
+class ProcessStandIn:
+    """A replica (`faults.contract.ProcessControl`) that runs nothing. What ends ends at once, what starts is ready.
+
+    `number` stands for its process id. `label` is what it is called: `world[0]`, or a role, since who has that is known
+    only when the fault is due.
+    """
+
+    service: str
+    index: int
+    label: str
+    number: int
+    definition: Service
+    notes: Notes
+    _held: bool = False
+    _up: bool = True
+    _wanted: str | None = None
+    _version: str | None = None
+
+    def pid(self) -> int | None:
+        """Return its number."""
+        return self.number if self._up else None
+
+    def start_ticks(self) -> int | None:
+        """Return 0, or None while it is down."""
+        return 0 if self._up else None
+
+    def signal(self, name: str) -> None:
+        """Note the signal, and what comes of it."""
+        self.notes.add(f"{name} to {self.label}")
+        restart = self.definition.restart
+        if name in ENDING and not self._held and restart is not None:
+            self.notes.add(f"start {self.label} {format_duration(restart.after_ns)} after its end (its restart policy)")
+
+    def crash(self) -> None:
+        """Note the signal."""
+        self.signal("SIGKILL")
+
+    def container(self) -> ContainerStandIn:
+        """Return what stands in for its container; of a process nobody asks for one."""
+        chosen = self.definition.container_ports
+        ports = {port: chosen.get(port, f"<{self.label}.{port}>") for port in self.definition.ports}
+        return ContainerStandIn(self.label, ports, self.notes)
+
+    def freeze(self) -> None:
+        """Note the signal."""
+        self.signal("SIGSTOP")
+
+    def thaw(self) -> None:
+        """The undo has done it."""
+
+    def thawing(self) -> tuple[Undo, ...]:
+        """Return the signal that lets it go on."""
+        return (SignalUndo(self.number, 0, "SIGCONT"),)
+
+    def frozen(self) -> bool:
+        """Return False: nobody asks in a dry run."""
+        return False
+
+    def hold_down(self) -> None:
+        """Note that its restart policy does not act."""
+        self._held = True
+        self.notes.add(f"hold {self.label} down")
+
+    def release(self) -> None:
+        """Note that it is started."""
+        self._held, self._up, self._version = False, True, self._wanted
+        as_version = f" as version {self._wanted}" if self._wanted is not None else ""
+        self.notes.add(f"start {self.label}{as_version} if it is down")
+
+    def exit_of(self, pid: int, within_s: float) -> Exit | None:
+        """Note that its end is waited for."""
+        self._up = False
+        self.notes.add(f"wait for the end of {self.label}")
+        return Exit(0, 0, None)
+
+    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str], image: str | None = None) -> None:
+        """Note the other version; of its environment only the names, for there are secrets."""
+        self._wanted = version
+        with_command = "" if run is None else f": {' '.join(run)}"
+        with_env = f" with {', '.join(env)} set" if env else ""
+        self.notes.add(f"from now on {self.label} starts as version {version}{with_command}{with_env}")
+
+    def use_own(self) -> None:
+        """Note that its own version comes back."""
+        self._wanted = None
+        self.notes.add(f"from now on {self.label} starts as the target declares it")
+
+    def standing(self) -> Standing:
+        """Return how it would stand."""
+        return Standing(self._wanted, self._version, self._wanted != self._version, (), {}, ready=True)
+
+    def said(self) -> list[str]:
+        """Return nothing."""
+        return []
+
+
+@dataclass(frozen=True)
+class DeskStandIn:
+    """A desk (`faults.contract.Desk`) at which commands are only noted."""
+
+    name: str
+    values: Mapping[str, str]
+    notes: Notes
+
+    def fill_in(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Complete `${...}`, with stand-ins. Raises ChaosctlError for what has no value."""
+        return expand(words, self.values)
+
+    def run(self, argv: Sequence[str], fault_id: str, within_s: float) -> Ran:
+        """Note it."""
+        self.notes.add(f"run {_in_one_line(argv)} for {self.name}, within {within_s:g} s")
+        return Ran(0, "")
+
+    def undo(self, argv: Sequence[str], fault_id: str, within_s: float) -> CommandUndo:
+        """Return it as data."""
+        return CommandUndo(tuple(argv), "", "", within_s)
+
+
+def _in_one_line(argv: Sequence[str]) -> str:
+    # Not quoted as a shell does, which would quote every stand-in.
+    return " ".join(repr(word) if " " in word or not word else word for word in argv)
+
+
+@dataclass(frozen=True)
+class ContainerStandIn:
+    """A container (`faults.contract.ContainerControl`) that is none: its replica's name stands for its id."""
+
+    id: str
+    ports: Mapping[str, int | str]
+    notes: Notes
+    socket_path: str = "<engine>"
+    network: str = "<network>"
+
+    def inspect(self) -> Mapping[str, Any]:
+        """Return that it has no limits of its own."""
+        return {"HostConfig": {}}
+
+    def main_pid(self) -> None:
+        """Return None: it does not run."""
+
+    def endpoint(self) -> Endpoint:
+        """Return how it would stand."""
+        return Endpoint("<address>", ("<names>",))
+
+    def disconnect(self) -> None:
+        """Note it."""
+        self.notes.add(f"disconnect {self.id} from its network")
+
+    def set_limits(self, limits: Mapping[str, int]) -> None:
+        """Note them."""
+        self.notes.add(f"update {self.id}: {json.dumps(dict(limits))}")
+
+    def filter_rules(self) -> tuple[tuple[int, str], ...]:
+        """Return none."""
+        return ()
+
+    def add_chain(self, chain: str, rules: Sequence[str], jumps: Sequence[str]) -> None:
+        """Note what would be asked of iptables."""
+        for rule in rules:
+            self.notes.add(f"iptables in {self.id}: -A {chain} {rule}".rstrip())
+        for jump in jumps:
+            self.notes.add(f"iptables in {self.id}: -I {jump} -j {chain}")
+
+
+def undo_in_words(action: Undo, labels: Mapping[int, str]) -> str:
+    """Return what an undo does; `labels` are those of the stand-ins by their numbers."""
+    if isinstance(action, HttpUndo):
+        return request(action.method, action.url, action.body)
+    if isinstance(action, SignalUndo):
+        return f"{action.signal} to {labels[action.pid]}"
+    if isinstance(action, CommandUndo):
+        return f"run {_in_one_line(action.argv)}, within {action.within_s:g} s"
+    return json.dumps(to_json(action))
