@@ -72,7 +72,7 @@ def _take(descriptor: int, address: str) -> None:
     before = _holder(descriptor)
     if before and before in {run.run_id for run in abandoned()}:
         raise NotReadyError(
-            f"run {before} acted on {address}, was killed and is not cleaned up; undo that with `chaosctl restore`"
+            f"run {before} acted on {address} and is not cleaned up; undo that with `chaosctl restore`"
         )
 
 
