@@ -9,7 +9,7 @@ from pydantic import Field
 
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.faults import containers, firewall
-from chaosctl.faults.contract import Applied, ContainerControl, NowNs, Place, Proof
+from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
 from chaosctl.faults.firewall import NOBODYS_PORT, Way
 from chaosctl.safety.undo import Undo
 
@@ -58,7 +58,7 @@ class Block:
     def inject(self, fault_id: str, place: Place, params: BlockParams, now_ns: NowNs) -> Applied:
         """Add the chains. Raises NotReadyError."""
 
-        def jumps_of(one: ContainerControl) -> tuple[str, ...]:
+        def jumps_of(one: Container) -> tuple[str, ...]:
             return firewall.jumps(params.direction, None if params.port is None else one.ports[params.port])
 
         return firewall.add_chains(fault_id, place, RULES[params.mode], jumps_of, now_ns)
@@ -75,7 +75,7 @@ class Block:
         return firewall.prove_gone(fault_id, place)
 
 
-def _look(fault_id: str, container: ContainerControl, params: BlockParams) -> Proof:
+def _look(fault_id: str, container: Container, params: BlockParams) -> Proof:
     names = [params.port] if params.port is not None else list(container.ports)
     port = int(container.ports[names[0]]) if names else NOBODYS_PORT
     _, before = firewall.counted(fault_id, container, TARGETS[params.mode])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from chaosctl.errors import NotReadyError
 from chaosctl.faults import processes
-from chaosctl.faults.contract import ContainerControl, Place, Proof
+from chaosctl.faults.contract import Container, Place, Proof
 
-Named = tuple[str, ContainerControl]
+Named = tuple[str, Container]
 """A replica's name, and its container."""
 
 
@@ -29,7 +29,7 @@ def targets(found: tuple[Named, ...]) -> tuple[str, ...]:
     return tuple(f"{name} (container {container.id[:12]})" for name, container in found)
 
 
-def prove_each(place: Place, look: Callable[[ContainerControl], Proof]) -> Proof:
+def prove_each(place: Place, look: Callable[[Container], Proof]) -> Proof:
     """Look at every container of the place, as often as a proof may, until each shows it. Says what each shows."""
     seen: list[tuple[str, Proof]] = []
 
@@ -46,7 +46,7 @@ def prove_each(place: Place, look: Callable[[ContainerControl], Proof]) -> Proof
     )
 
 
-def _look(container: ContainerControl, look: Callable[[ContainerControl], Proof]) -> Proof:
+def _look(container: Container, look: Callable[[Container], Proof]) -> Proof:
     try:
         return look(container)
     except NotReadyError as error:

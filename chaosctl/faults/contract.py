@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.model import Hello
 from chaosctl.safety.commands import Ran
-from chaosctl.safety.container import Endpoint
+from chaosctl.safety.container import Container
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.standing import Standing
 from chaosctl.safety.undo import Undo
@@ -54,60 +54,6 @@ class ProxyControl(Protocol):
         ...
 
 
-class ContainerControl(Protocol):
-    """A replica's container, as a fault may treat it (`safety.container.Container`, except in a dry run)."""
-
-    @property
-    def socket_path(self) -> str:
-        """Where its engine listens."""
-        ...
-
-    @property
-    def id(self) -> str:
-        """The engine's id of it."""
-        ...
-
-    @property
-    def network(self) -> str:
-        """Its main network's name."""
-        ...
-
-    @property
-    def ports(self) -> Mapping[str, int | str]:
-        """The numbers that it listens at inside, by name."""
-        ...
-
-    def inspect(self) -> Mapping[str, Any]:
-        """Return what the engine says of it; nothing once it is gone. Raises EngineError."""
-        ...
-
-    def main_pid(self) -> int | None:
-        """Return the process id of its main process on this machine, None while it is down. Raises EngineError."""
-        ...
-
-    def endpoint(self) -> Endpoint | None:
-        """Return how it stands on its network, None when it is not connected. Raises EngineError."""
-        ...
-
-    def disconnect(self) -> None:
-        """Take it off its network. Raises EngineError."""
-        ...
-
-    def set_limits(self, limits: Mapping[str, int]) -> None:
-        """Have the engine change these (`POST /containers/ID/update`). Raises EngineError."""
-        ...
-
-    def filter_rules(self) -> tuple[tuple[int, str], ...]:
-        """Return the rules of its filter table as (packets that met it, `-A INPUT ...`); none while it is down.
-        Raises NotReadyError."""
-        ...
-
-    def add_chain(self, chain: str, rules: Sequence[str], jumps: Sequence[str]) -> None:
-        """Make a chain with these rules and have it met first where `jumps` says (`INPUT ! -i lo`), all at one moment.
-        Raises NotReadyError."""
-        ...
-
-
 class ProcessControl(Protocol):
     """One replica, as a fault may treat it (implemented by the deployment's driver)."""
 
@@ -131,7 +77,7 @@ class ProcessControl(Protocol):
         NotReadyError when there is none, or where this user may not."""
         ...
 
-    def container(self) -> ContainerControl | None:
+    def container(self) -> Container | None:
         """Return its container; None for a process, and before its first start."""
         ...
 
@@ -274,6 +220,7 @@ class Fault(Protocol):
 
 __all__ = [
     "Applied",
+    "Container",
     "Desk",
     "Exit",
     "Fault",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.faults import containers
-from chaosctl.faults.contract import Applied, ContainerControl, NowNs, Place, Proof
+from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
 from chaosctl.safety.container_undo import ReconnectUndo
 from chaosctl.safety.undo import Undo
 
@@ -56,7 +56,7 @@ class Disconnect:
         return containers.prove_each(place, lambda one: _look(one, connected=True))
 
 
-def _reconnect(container: ContainerControl) -> ReconnectUndo:
+def _reconnect(container: Container) -> ReconnectUndo:
     endpoint = container.endpoint()
     if endpoint is None:
         raise NotReadyError(f"container {container.id[:12]} is not on the network {container.network}")
@@ -64,7 +64,7 @@ def _reconnect(container: ContainerControl) -> ReconnectUndo:
     return ReconnectUndo(container.socket_path, container.id, container.network, endpoint.address, names)
 
 
-def _look(container: ContainerControl, *, connected: bool) -> Proof:
+def _look(container: Container, *, connected: bool) -> Proof:
     pid = container.main_pid()
     if pid is None:
         return Proof(False, "is down, so its network cannot be seen")

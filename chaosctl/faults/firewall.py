@@ -14,7 +14,7 @@ from typing import Literal
 
 from chaosctl.errors import NotReadyError
 from chaosctl.faults import containers
-from chaosctl.faults.contract import Applied, ContainerControl, NowNs, Place, Proof
+from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
 from chaosctl.safety.container_undo import ChainUndo
 from chaosctl.safety.undo import Undo
 
@@ -25,7 +25,7 @@ OWN_PORT = {"in": "--dport", "out": "--sport"}
 NOBODYS_PORT = 9
 
 
-def chain_of(fault_id: str, container: ContainerControl) -> str:
+def chain_of(fault_id: str, container: Container) -> str:
     """Return the chain of this fault in this container: the run's network names the run."""
     return "chaosctl-" + hashlib.sha256(f"{container.network} {fault_id}".encode()).hexdigest()[:16]
 
@@ -41,7 +41,7 @@ def add_chains(
     fault_id: str,
     place: Place,
     rules: Sequence[str],
-    jumps_of: Callable[[ContainerControl], Sequence[str]],
+    jumps_of: Callable[[Container], Sequence[str]],
     now_ns: NowNs,
 ) -> Applied:
     """Add the chain to each container, met where `jumps_of` says. Raises NotReadyError."""
@@ -52,7 +52,7 @@ def add_chains(
     return Applied(called_ns, now_ns(), containers.targets(found))
 
 
-def jumps(direction: Way, port: int | str | None = None) -> tuple[str, ...]:
+def jumps(direction: Way, port: int | None = None) -> tuple[str, ...]:
     """Return where packets of this direction are met: all, or those of the container's own port (TCP and UDP)."""
     ways = ("in", "out") if direction == "both" else (direction,)
     if port is None:
@@ -60,7 +60,7 @@ def jumps(direction: Way, port: int | str | None = None) -> tuple[str, ...]:
     return tuple(f"{PASSING[way]} -p {protocol} {OWN_PORT[way]} {port}" for way in ways for protocol in ("tcp", "udp"))
 
 
-def counted(fault_id: str, container: ContainerControl, target: str) -> tuple[int, int]:
+def counted(fault_id: str, container: Container, target: str) -> tuple[int, int]:
     """Return how many packets came to the fault's chain, and how many met its rules with this target (`DROP`).
 
     Raises NotReadyError, also where the chain is not there.
@@ -77,7 +77,7 @@ def counted(fault_id: str, container: ContainerControl, target: str) -> tuple[in
 def prove_gone(fault_id: str, place: Place) -> Proof:
     """Ask the kernel for the rules of each container: none is the fault's."""
 
-    def look(container: ContainerControl) -> Proof:
+    def look(container: Container) -> Proof:
         chain = chain_of(fault_id, container)
         if container.main_pid() is None:
             return Proof(False, "is down, so its network cannot be seen")
@@ -87,7 +87,7 @@ def prove_gone(fault_id: str, place: Place) -> Proof:
     return containers.prove_each(place, look)
 
 
-def knock(container: ContainerControl, port: int, times: int, within_s: float = 0.0) -> int:
+def knock(container: Container, port: int, times: int, within_s: float = 0.0) -> int:
     """Begin connections to it from this machine, and give each up after `within_s`. Return how many came about.
 
     Each is a packet in, and a packet out that its kernel answers with. Raises NotReadyError where it has no address.

@@ -8,7 +8,7 @@ from typing import Any
 
 from chaosctl.errors import NotReadyError
 from chaosctl.faults import containers
-from chaosctl.faults.contract import Applied, ContainerControl, NowNs, Place, Proof
+from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
 from chaosctl.safety.container_undo import LimitsUndo
 from chaosctl.safety.undo import Undo
 
@@ -65,7 +65,7 @@ def set_limits(place: Place, limits: Mapping[str, int], now_ns: NowNs) -> Applie
 def prove_each(place: Place, look: Callable[[int], Proof]) -> Proof:
     """Look at the main process of every container of the place."""
 
-    def of_container(container: ContainerControl) -> Proof:
+    def of_container(container: Container) -> Proof:
         pid = container.main_pid()
         return look(pid) if pid is not None else Proof(False, "is down, so nothing holds it")
 

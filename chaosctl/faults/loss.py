@@ -10,7 +10,7 @@ from pydantic import Field
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.units import Share
 from chaosctl.faults import containers, firewall
-from chaosctl.faults.contract import Applied, ContainerControl, NowNs, Place, Proof
+from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
 from chaosctl.faults.firewall import NOBODYS_PORT, Way
 from chaosctl.safety.undo import Undo
 
@@ -64,7 +64,7 @@ class Loss:
         return firewall.prove_gone(fault_id, place)
 
 
-def _look(fault_id: str, container: ContainerControl, share: float) -> Proof:
+def _look(fault_id: str, container: Container, share: float) -> Proof:
     came_before, lost_before = firewall.counted(fault_id, container, "DROP")
     firewall.knock(container, NOBODYS_PORT, min(MOST_SENT, max(LEAST_SENT, math.ceil(WANTED_LOST / share))))
     came, lost = firewall.counted(fault_id, container, "DROP")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote
 
 from chaosctl.experiment.interpolate import expand
@@ -13,7 +12,6 @@ from chaosctl.experiment.model import Service
 from chaosctl.experiment.units import format_duration
 from chaosctl.relay.contract import ProxySpec, ProxyState, RelayInfo, Toxic
 from chaosctl.safety.commands import Ran
-from chaosctl.safety.container import Endpoint
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.standing import Standing
 from chaosctl.safety.undo import CommandUndo, HttpUndo, SignalUndo, Undo, to_json
@@ -120,11 +118,8 @@ class ProcessStandIn:
         """Note the signal."""
         self.signal("SIGKILL")
 
-    def container(self) -> ContainerStandIn:
-        """Return what stands in for its container; of a process nobody asks for one."""
-        chosen = self.definition.container_ports
-        ports = {port: chosen.get(port, f"<{self.label}.{port}>") for port in self.definition.ports}
-        return ContainerStandIn(self.label, ports, self.notes)
+    def container(self) -> None:
+        """Return None: there is no dry run of containers."""
 
     def freeze(self) -> None:
         """Note the signal."""
@@ -204,47 +199,6 @@ class DeskStandIn:
 def _in_one_line(argv: Sequence[str]) -> str:
     # Not quoted as a shell does, which would quote every stand-in.
     return " ".join(repr(word) if " " in word or not word else word for word in argv)
-
-
-@dataclass(frozen=True)
-class ContainerStandIn:
-    """A container (`faults.contract.ContainerControl`) that is none: its replica's name stands for its id."""
-
-    id: str
-    ports: Mapping[str, int | str]
-    notes: Notes
-    socket_path: str = "<engine>"
-    network: str = "<network>"
-
-    def inspect(self) -> Mapping[str, Any]:
-        """Return that it has no limits of its own."""
-        return {"HostConfig": {}}
-
-    def main_pid(self) -> None:
-        """Return None: it does not run."""
-
-    def endpoint(self) -> Endpoint:
-        """Return how it would stand."""
-        return Endpoint("<address>", ("<names>",))
-
-    def disconnect(self) -> None:
-        """Note it."""
-        self.notes.add(f"disconnect {self.id} from its network")
-
-    def set_limits(self, limits: Mapping[str, int]) -> None:
-        """Note them."""
-        self.notes.add(f"update {self.id}: {json.dumps(dict(limits))}")
-
-    def filter_rules(self) -> tuple[tuple[int, str], ...]:
-        """Return none."""
-        return ()
-
-    def add_chain(self, chain: str, rules: Sequence[str], jumps: Sequence[str]) -> None:
-        """Note what would be asked of iptables."""
-        for rule in rules:
-            self.notes.add(f"iptables in {self.id}: -A {chain} {rule}".rstrip())
-        for jump in jumps:
-            self.notes.add(f"iptables in {self.id}: -I {jump} -j {chain}")
 
 
 def undo_in_words(action: Undo, labels: Mapping[int, str]) -> str:

@@ -44,7 +44,7 @@ class Container:
     socket_path: str
     id: str
     network: str
-    ports: Mapping[str, int | str] = field(default_factory=dict)
+    ports: Mapping[str, int] = field(default_factory=dict)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the engine. Raises EngineError."""

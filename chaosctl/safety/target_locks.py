@@ -71,9 +71,7 @@ def _take(descriptor: int, address: str) -> None:
         ) from error
     before = _holder(descriptor)
     if before and before in {run.run_id for run in abandoned()}:
-        raise NotReadyError(
-            f"run {before} acted on {address}, was killed and is not cleaned up; undo that with `chaosctl restore`"
-        )
+        raise NotReadyError(f"run {before} acted on {address} and is not cleaned up; undo that with `chaosctl restore`")
 
 
 def _holder(descriptor: int) -> str:

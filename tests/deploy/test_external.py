@@ -14,6 +14,7 @@ import pytest
 from chaosctl.deploy.external import ExternalDriver
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.model import Target
+from chaosctl.faults.contract import ProcessControl
 from chaosctl.safety.ports import reserve_ports
 
 from .conftest import Sink
@@ -89,7 +90,7 @@ def test_no_second_run_acts_on_it(make: Make) -> None:
 def test_nothing_can_be_done_to_its_processes(make: Make) -> None:
     driver = make({"world": {"addresses": {"main": "10.0.0.1:7000"}}})
     driver.allocate()
-    process = driver.process("world", 0)
+    process: ProcessControl = driver.process("world", 0)
     doings: list[Callable[[], None]] = [process.freeze, process.hold_down, process.crash]
     doings += [lambda: process.signal("SIGKILL"), lambda: process.use("2", None, {})]
     for do in doings:

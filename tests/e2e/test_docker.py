@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.needs("dock
 IN_CONTAINERS = sets("target.driver=docker")
 # Starting a container takes the engine about a second, more on a busy machine.
 SLOWER = sets(
-    *("timeline[1].at=5s", "timeline[2].at=13s", "duration=18s"),
+    *("swarm.users=30", "timeline[1].at=5s", "timeline[2].at=13s", "duration=18s"),
     *("objectives.recovery.serviceable=7s", "objectives.recovery.steady=7s"),
 )
 Runs = dict[str, Run]
@@ -39,10 +39,8 @@ def way(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wa
 
 @pytest.fixture(scope="module")
 def runs(place: Place, way: Way, engine: Engine) -> Iterator[Runs]:
-    """The arena, and two short runs to be broken off, side by side; whatever a failing test leaves is removed."""
-    whole = (*SHORT["world-crash"], *SLOWER, *IN_CONTAINERS)
+    """Two short runs to be broken off, side by side; whatever a failing test leaves is removed."""
     runs = {
-        "arena": place.run("arena", *whole, file=ARENA / "world-crash.yaml"),
         "killed": place.run("killed", *IN_CONTAINERS, file=HELD),
         "cut-off": place.run("cut-off", *IN_CONTAINERS, file=HELD, DOCKER_HOST=f"unix://{way.path}"),
     }
@@ -90,8 +88,9 @@ def test_without_its_engine_a_run_is_inconclusive_and_is_restored_once_that_is_b
     assert "nothing to restore" in place.chaosctl("restore", run.run_id).out
 
 
-def test_world_crash_passes_in_containers_too(runs: Runs, engine: Engine) -> None:
-    run = runs["arena"]
+def test_world_crash_passes_in_containers_too(place: Place, engine: Engine) -> None:
+    whole = (*SHORT["world-crash"], *SLOWER, *IN_CONTAINERS)
+    run = place.run("arena", *whole, file=ARENA / "world-crash.yaml")
     passed(run, run.ended(150), "embedded")
     assert all_of(engine, run.run_id) == []
     of_run(run)

@@ -8,9 +8,8 @@ from chaosctl.faults import firewall
 from chaosctl.faults.firewall import jumps
 from chaosctl.faults.loss import judge_loss
 from chaosctl.faults.registry import faults
-from chaosctl.runner.stand_ins import ContainerStandIn, Notes
 from chaosctl.safety import container
-from chaosctl.safety.container import firewall_lacks
+from chaosctl.safety.container import Container, firewall_lacks
 
 
 @pytest.mark.parametrize(
@@ -38,7 +37,7 @@ def test_its_own_port_is_where_packets_in_go_and_where_packets_out_come_from() -
 
 
 def test_the_chains_of_two_faults_and_of_two_runs_have_names_of_their_own() -> None:
-    one, other = (ContainerStandIn("world[0]", {}, Notes(), network=name) for name in ("chaosctl-1", "chaosctl-2"))
+    one, other = (Container("/engine.sock", "abc", name) for name in ("chaosctl-1", "chaosctl-2"))
     names = {firewall.chain_of(fault, box) for fault in ("f1-loss", "f2-$(reboot)\n") for box in (one, other)}
     assert len(names) == 4
     assert all(container.checked(name) == name for name in names)

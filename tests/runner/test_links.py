@@ -48,8 +48,10 @@ class Remembering:
     def __init__(self) -> None:
         self.toxics: list[tuple[str, Toxic]] = []
         self.proxies = 0
+        self.listens: list[str] = []
 
     def create(self, spec: ProxySpec) -> ProxyState:
+        self.listens.append(spec.listen)
         self.proxies += 1
         url = f"http://127.0.0.1:1/proxies/{spec.name}"
         return ProxyState(spec.name, f"127.0.0.1:{7000 + self.proxies}", spec.upstream, True, url, ())
@@ -86,6 +88,13 @@ def fault(on: str, acts_on: Any = "link", heal_ns: int | None = 5) -> PlannedFau
 def test_our_proxies_carry_our_prefix(links: tuple[LinkProxy, ...]) -> None:
     assert {link.name.split(".")[0] for link in links} == {"chaosctl"}
     assert all("run-1" in link.name for link in links)
+
+
+def test_a_link_listens_where_the_experiment_says_or_anywhere_on_loopback(relay: Remembering) -> None:
+    for listen in ("10.0.0.9:7999", None):
+        proxy = PlannedProxy("gateway-world.0", "gateway-world", None, "world", 0, "main", listen=listen)
+        open_proxy(proxy, "127.0.0.1:5", relay, "run-1")  # type: ignore[arg-type]
+    assert relay.listens == ["10.0.0.9:7999", "127.0.0.1:0"]
 
 
 def test_a_cohort_has_its_delay_and_its_line_all_the_time(relay: Remembering, links: tuple[LinkProxy, ...]) -> None:

@@ -48,7 +48,7 @@ def test_what_a_killed_run_left_has_to_be_undone_first(tmp_path: Path, monkeypat
     runs.register("first-run", tmp_path, tmp_path / "undo.jsonl", os.getpid())
     TargetLocks(["h:1"], "first-run").release()  # its owner lives
     monkeypatch.setattr(runs.Run, "is_going", property(lambda run: False))
-    with pytest.raises(NotReadyError, match=r"run first-run acted on h:1, was killed .*`chaosctl restore`"):
+    with pytest.raises(NotReadyError, match=r"run first-run acted on h:1 and is not cleaned up.*`chaosctl restore`"):
         TargetLocks(["h:1"], "second-run")
     runs.unregister("first-run")
     TargetLocks(["h:1"], "second-run").release()
