@@ -13,7 +13,7 @@ from chaosctl.experiment.draft import Draft
 from chaosctl.experiment.fault_rules import check_lasting, check_texts, unknown, used_by_bots, wrong_place
 from chaosctl.experiment.kinds import FaultKind, FaultKinds, ObjectiveKind, ObjectiveKinds
 from chaosctl.experiment.model import PROCESS_NUMBERS, Offers, TimelineItem
-from chaosctl.experiment.places import On, parse_on
+from chaosctl.experiment.places import ALL, On, parse_on
 from chaosctl.experiment.target_rules import check_target
 from chaosctl.experiment.units import format_duration
 
@@ -214,7 +214,7 @@ def _cohort_of(objective: str, draft: Draft) -> Iterator[Complaint]:
     cohort = getattr(draft.objectives[objective], "cohort", None)
     cohorts = draft.cohorts or {ALL: None}
     if cohort is not None and cohort not in cohorts:
-        yield Complaint(("objectives", objective, "cohort"), _unknown("cohort", cohort, cohorts))
+        yield Complaint(("objectives", objective, "cohort"), unknown("cohort", cohort, cohorts))
 
 
 def _numbers(objective: str, kind: ObjectiveKind, draft: Draft) -> Iterator[Complaint]:

@@ -1,4 +1,4 @@
-"""Faults that only containers have, in whole runs: each is proved and proved gone; killed in their midst, all is undone."""
+"""Faults that only containers have, in whole runs: each is proved, and proved gone; killed midway, all is undone."""
 
 from __future__ import annotations
 
