@@ -159,8 +159,9 @@ def _program(name: str, cost: str, mend: str) -> Callable[[], Fact]:
 
 
 def _cgroup() -> Fact:
-    unified = Path("/sys/fs/cgroup/cgroup.controllers").is_file()
-    return Fact("cgroups", "ok", "version 2" if unified else "version 1")
+    from chaosctl.safety.cgroups import has_version_2
+
+    return Fact("cgroups", "ok", "version 2" if has_version_2() else "version 1")
 
 
 def _netem() -> Fact:

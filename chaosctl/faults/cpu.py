@@ -11,6 +11,7 @@ from pydantic import Field
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.faults import limits
 from chaosctl.faults.contract import Applied, NowNs, Place, Proof
+from chaosctl.safety import cgroups
 from chaosctl.safety.undo import Undo
 
 PERIOD_US = 100_000
@@ -67,7 +68,7 @@ def _as_before(host: Mapping[str, Any]) -> dict[str, int]:
 
 def _look(pid: int, params: CpuParams, *, limited: bool) -> Proof:
     # Version 2 says `20000 100000`, or `max 100000`.
-    said = limits.read(pid, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0]
+    said = cgroups.read(pid, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0]
     held = said == str(_quota_us(params))
     text = "no quota" if said in ("max", str(UNLIMITED_US)) else f"a quota of {said} µs in {PERIOD_US} µs"
     return Proof(held is limited, f"process {pid} has {text}")

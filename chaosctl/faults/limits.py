@@ -1,9 +1,8 @@
-"""What the faults on limits share: changing one through the engine, and reading what the kernel holds them to."""
+"""What the faults on limits share: changing one through the engine, and looking at what the kernel holds them to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from chaosctl.errors import NotReadyError
@@ -11,29 +10,6 @@ from chaosctl.faults import containers
 from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
 from chaosctl.safety.container_undo import LimitsUndo
 from chaosctl.safety.undo import Undo
-
-CGROUPS = Path("/sys/fs/cgroup")
-
-
-def has_version_2() -> bool:
-    """Say whether this machine's containers are in control groups of version 2 (cgroups(7))."""
-    return (CGROUPS / "cgroup.controllers").is_file()
-
-
-def read(pid: int, controller: str, of_version_1: str, of_version_2: str) -> str:
-    """Return what a file of a process's control group says: its name under each of both versions.
-
-    Raises NotReadyError where it cannot be read: a process that has ended, containers in a machine of their own.
-    """
-    try:
-        groups = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
-        if has_version_2():
-            path, file = next(path for _, names, path in groups if not names), of_version_2
-            return (CGROUPS / path.lstrip("/") / file).read_text().strip()
-        path = next(path for _, names, path in groups if controller in names.split(","))
-        return (CGROUPS / controller / path.lstrip("/") / of_version_1).read_text().strip()
-    except (OSError, StopIteration) as error:
-        raise NotReadyError(f"the {controller} limit of process {pid} cannot be read here ({error})") from error
 
 
 def undo_limits(place: Place, wanted_of: Callable[[Mapping[str, Any]], dict[str, int]]) -> tuple[Undo, ...]:

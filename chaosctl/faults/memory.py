@@ -12,6 +12,7 @@ from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.units import SizeBytes
 from chaosctl.faults import limits
 from chaosctl.faults.contract import Applied, NowNs, Place, Proof
+from chaosctl.safety import cgroups
 from chaosctl.safety.undo import Undo
 
 # Docker's own least limit.
@@ -64,11 +65,11 @@ def _as_before(host: Mapping[str, Any]) -> dict[str, int]:
     if (limit := host.get("Memory")) and limit != UNLIMITED_BYTES:
         return {"Memory": limit, "MemorySwap": host.get("MemorySwap") or -1}
     # Version 1 counts memory and swap together and wants both raised at once; version 2 counts swap by itself.
-    return {"Memory": UNLIMITED_BYTES, "MemorySwap": -1 if limits.has_version_2() else UNLIMITED_BYTES}
+    return {"Memory": UNLIMITED_BYTES, "MemorySwap": -1 if cgroups.has_version_2() else UNLIMITED_BYTES}
 
 
 def _look(pid: int, params: MemoryParams, *, limited: bool) -> Proof:
-    said = limits.read(pid, "memory", "memory.limit_in_bytes", "memory.max")
+    said = cgroups.read(pid, "memory", "memory.limit_in_bytes", "memory.max")
     # The kernel counts in pages, and rounds down.
     held = said.isdecimal() and 0 <= params.limit - int(said) < 65_536
     text = "no limit" if said in ("max", str(UNLIMITED_BYTES)) else f"a limit of {said} bytes"

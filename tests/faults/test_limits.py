@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from chaosctl.errors import NotReadyError
-from chaosctl.faults import limits, processes
-from chaosctl.faults.contract import Place
+from chaosctl.faults import limits, memory, processes
+from chaosctl.faults.contract import Applied, Place, ProcessControl
 from chaosctl.faults.processes import wait_until
 from chaosctl.faults.registry import faults
+from chaosctl.safety import cgroups
 from tests.faults.boxes import Box, box
 from tests.faults.conftest import inject, prove, prove_healed
 from tests.faults.undoing import undo_elsewhere, undo_of
@@ -36,7 +40,7 @@ def throttled(running: Box) -> int:
     """Return how often the kernel has made it wait (cgroups(7), cpu.stat)."""
     pid = running.container.main_pid()
     assert pid is not None
-    stat = dict(line.split() for line in limits.read(pid, "cpu", "cpu.stat", "cpu.stat").splitlines())
+    stat = dict(line.split() for line in cgroups.read(pid, "cpu", "cpu.stat", "cpu.stat").splitlines())
     return int(stat["nr_throttled"])
 
 
@@ -92,6 +96,58 @@ def test_what_needs_more_memory_than_is_left_is_ended_until_the_undo(one: Box) -
 
 
 def test_what_has_ended_has_no_limit_to_read() -> None:
-    with pytest.raises(NotReadyError, match="the cpu limit of process 4194305 cannot be read here"):
-        limits.read(4_194_305, "cpu", "cpu.cfs_quota_us", "cpu.max")
+    with pytest.raises(NotReadyError, match="process 4194305 has ended"):
+        cgroups.read(4_194_305, "cpu", "cpu.cfs_quota_us", "cpu.max")
     assert not limits.prove_each(Place("one"), lambda _: pytest.fail("there is none")).proved
+
+
+class _Held:
+    """A replica whose container is this process, held by a made-up tree of control groups of version 2."""
+
+    service, index = "one", 0
+
+    def container(self) -> _Held:
+        return self
+
+    def main_pid(self) -> int:
+        return os.getpid()
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "file", "limited", "as_it_was"),
+    [
+        ("cpu", {"cores": 0.2}, "cpu.max", "20000 100000", "max 100000"),
+        ("memory", {"limit": "32MiB"}, "memory.max", "33554432", "max"),
+    ],
+)
+def test_limits_are_read_under_version_2_too(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+    written: dict[str, Any],
+    file: str,
+    limited: str,
+    as_it_was: str,
+) -> None:
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    monkeypatch.setattr(cgroups, "PROC", tmp_path)
+    (tmp_path / "cgroup.controllers").touch()
+    (tmp_path / str(os.getpid())).mkdir()
+    (tmp_path / str(os.getpid()) / "cgroup").write_text("0::/box\n")
+    (tmp_path / "box").mkdir()
+    place, fault = Place("one", processes=(cast(ProcessControl, _Held()),)), faults()[kind]
+    for text, in_force in ((limited, True), (as_it_was, False)):
+        (tmp_path / "box" / file).write_text(f"{text}\n")
+        assert prove(fault, place, written, Applied(0, 0, ())).proved is in_force
+        assert prove_healed(fault, place, written).proved is not in_force
+
+
+@pytest.mark.parametrize(("files", "swap"), [(("cgroup.controllers",), -1), ((), memory.UNLIMITED_BYTES)])
+def test_no_limit_of_memory_is_given_back_as_each_version_wants_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: tuple[str, ...], swap: int
+) -> None:
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    for file in files:
+        (tmp_path / file).touch()
+    given_back = {"Memory": memory.UNLIMITED_BYTES, "MemorySwap": swap}
+    assert memory._as_before({"Memory": 0, "MemorySwap": 0}) == given_back
