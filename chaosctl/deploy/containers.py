@@ -106,7 +106,7 @@ class ContainerLauncher:
         if (box := self._boxes.get(replica.name)) is None:
             return None
         ports = {port: self._setting.inner_port(replica, port) for port in replica.ports}
-        return Container(self._engine.socket_path, box.id, self._setting.network, ports)
+        return Container(self._engine.address, box.id, self._setting.network, ports)
 
     def freeze(self, replica: Replica, process: Spawned) -> None:
         """Have the engine pause it: all its processes, by the kernel's freezer."""
@@ -126,7 +126,7 @@ class ContainerLauncher:
 
     def thawing(self, replica: Replica, process: Spawned) -> tuple[Undo, ...]:
         """Return an unpause, as data."""
-        return (UnpauseUndo(self._engine.socket_path, self._boxes[replica.name].id),)
+        return (UnpauseUndo(self._engine.address, self._boxes[replica.name].id),)
 
     def frozen(self, replica: Replica, process: Spawned) -> bool:
         """Ask the engine."""

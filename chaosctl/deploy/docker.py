@@ -75,7 +75,7 @@ class DockerDriver:
     def undo(self) -> tuple[Undo, ...]:
         """Return what removes everything of the run by its label. Raises NotReadyError where no engine answers."""
         self._engine.ask("GET", "/version")
-        return (ContainersUndo(self._engine.socket_path, self._run_id),)
+        return (ContainersUndo(self._engine.address, self._run_id),)
 
     def images(self) -> Mapping[str, Any]:
         """Return the image of each service, with its digests; known after `allocate`."""
@@ -123,7 +123,7 @@ class DockerDriver:
         # An engine that has gone says of nothing when it ends: what it comes back with is removed by force.
         for service in () if self._engine_is_gone.is_set() else reversed(self._fleet.start_order):
             self._end(self._fleet.of(service), self._target.services[service].stop_within_ns / 1e9)
-        removed = play(ContainersUndo(self._engine.socket_path, self._run_id))
+        removed = play(ContainersUndo(self._engine.address, self._run_id))
         left = () if removed.done else (f"{removed.text}; `chaosctl restore` removes what is left",)
         if self._supervisor is not None:
             self._supervisor.stop(_NOTICED_WITHIN_S)

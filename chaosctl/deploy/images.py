@@ -133,7 +133,7 @@ def _lines(engine: Engine, context: Path, dockerfile: str, what: str) -> Iterato
     from docker.errors import DockerException
 
     try:
-        client = docker.APIClient(base_url=f"unix://{engine.socket_path}", timeout=_BUILD_SILENT_S)
+        client = docker.APIClient(base_url=f"unix://{engine.address}", timeout=_BUILD_SILENT_S)
         try:
             # The context's ID and not the path: a Dockerfile named relative to the context stays so.
             yield from client.build(path=str(context), dockerfile=dockerfile, rm=True, forcerm=True, decode=True)

@@ -61,7 +61,7 @@ def _reconnect(container: Container) -> ReconnectUndo:
     if endpoint is None:
         raise NotReadyError(f"container {container.id[:12]} is not on the network {container.network}")
     names = ",".join(endpoint.aliases)
-    return ReconnectUndo(container.socket_path, container.id, container.network, endpoint.address, names)
+    return ReconnectUndo(container.engine, container.id, container.network, endpoint.address, names)
 
 
 def _look(container: Container, *, connected: bool) -> Proof:

@@ -32,9 +32,7 @@ def chain_of(fault_id: str, container: Container) -> str:
 
 def undo_chains(fault_id: str, place: Place) -> tuple[Undo, ...]:
     """Return the removal of the chain of each container. Raises NotReadyError for what is no container."""
-    return tuple(
-        ChainUndo(one.socket_path, one.id, chain_of(fault_id, one)) for _, one in containers.containers_of(place)
-    )
+    return tuple(ChainUndo(one.engine, one.id, chain_of(fault_id, one)) for _, one in containers.containers_of(place))
 
 
 def add_chains(

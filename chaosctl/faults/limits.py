@@ -22,7 +22,7 @@ def undo_limits(place: Place, wanted_of: Callable[[Mapping[str, Any]], dict[str,
         found = one.inspect()
         if not found:
             raise NotReadyError(f"the container of {name} is gone")
-        undo.append(LimitsUndo(one.socket_path, one.id, wanted_of(found.get("HostConfig", {}))))
+        undo.append(LimitsUndo(one.engine, one.id, wanted_of(found.get("HostConfig", {}))))
     return tuple(undo)
 
 

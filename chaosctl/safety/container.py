@@ -41,14 +41,14 @@ class Endpoint:
 class Container:
     """A container and its main network. `ports` are the numbers that it listens at inside, by name."""
 
-    socket_path: str
+    engine: str
     id: str
     network: str
     ports: Mapping[str, int] = field(default_factory=dict)
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the engine. Raises EngineError."""
-        return Engine(self.socket_path).ask(method, path, body, _WITHIN_S)
+        return Engine(self.engine).ask(method, path, body, _WITHIN_S)
 
     def inspect(self) -> Mapping[str, Any]:
         """Return what the engine says of it; nothing once it is gone. Raises EngineError."""

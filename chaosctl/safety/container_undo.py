@@ -21,7 +21,7 @@ class ReconnectUndo:
     """Put a container back onto a network, at its address and under its names there (`aliases`, with commas: a name
     has none)."""
 
-    socket_path: str
+    engine: str
     container: str
     network: str
     address: str
@@ -33,7 +33,7 @@ class ReconnectUndo:
 class ChainUndo:
     """Remove a chain of the filter table in a container's network namespace, and what leads to it."""
 
-    socket_path: str
+    engine: str
     container: str
     chain: str
     do: Literal["chain"] = "chain"
@@ -43,7 +43,7 @@ class ChainUndo:
 class LimitsUndo:
     """Give a container these limits again (the body of `POST /containers/ID/update`)."""
 
-    socket_path: str
+    engine: str
     container: str
     limits: Mapping[str, int]
     do: Literal["limits"] = "limits"
@@ -54,7 +54,7 @@ ContainerUndo = ReconnectUndo | ChainUndo | LimitsUndo
 
 def play_on_container(action: ContainerUndo) -> Outcome:
     """Do it, or find that nothing is left to do. Never raises for what the engine or the kernel answer."""
-    container = Container(action.socket_path, action.container, getattr(action, "network", ""))
+    container = Container(action.engine, action.container, getattr(action, "network", ""))
     name = f"container {action.container[:12]}"
     if isinstance(action, ReconnectUndo):
         return _outcome(container, lambda: _reconnect(container, action))

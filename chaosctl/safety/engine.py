@@ -1,4 +1,4 @@
-"""The Docker Engine on this machine, asked over its socket; and what takes a run's containers away again.
+"""The Docker Engine, asked over its socket or over TCP; and what takes a run's containers away again.
 
 Standard library only: the keeper, which starts at once, plays the same code as the driver does.
 API: docs.docker.com/reference/api/engine, by paths without a version, which every engine answers.
@@ -9,18 +9,17 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from chaosctl.errors import NotReadyError
+from chaosctl.safety.engine_address import address_of, connect, host_of, is_remote, shown
 
 RUN_LABEL = "chaosctl.run"
-DEFAULT_SOCKET = "/var/run/docker.sock"
 # A container that is removed by force is killed first; the engine gives up on that after ten seconds.
 ANSWER_WITHIN_S = 30.0
 _ROUNDS = 50
@@ -36,26 +35,16 @@ class EngineError(NotReadyError):
         self.status = status
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a socket of the file system."""
-
-    def __init__(self, path: str, timeout_s: float | None) -> None:
-        super().__init__("localhost", timeout=timeout_s)
-        self._path = path
-        self._within_s = timeout_s
-
-    def connect(self) -> None:
-        """Connect."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self._within_s)
-        self.sock.connect(self._path)
-
-
 @dataclass(frozen=True)
 class Engine:
-    """An engine that listens at a socket of this machine. Each call has its own connection; threads may share it."""
+    """An engine, by its address (see `engine_address`). Each call has its own connection; threads may share it."""
 
-    socket_path: str
+    address: str
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it counts as one of another machine: all but those that listen at a socket of this one."""
+        return is_remote(self.address)
 
     def ask(
         self, method: str, path: str, body: Any = None, within_s: float | None = ANSWER_WITHIN_S, **query: Any
@@ -76,12 +65,15 @@ class Engine:
     def open(
         self, method: str, path: str, body: Any = None, within_s: float | None = ANSWER_WITHIN_S, **query: Any
     ) -> http.client.HTTPResponse:
-        """Return an answer of the engine to be read by the caller: a log that goes on. Raises EngineError."""
-        connection = _Connection(self.socket_path, within_s)
-        text = None if body is None else json.dumps(body)
-        headers = {"Host": "docker"} | ({} if body is None else {"Content-Type": "application/json"})
+        """Return an answer of the engine to be read by the caller: a log that goes on. A `body` of bytes, or of what
+        can be read, is an archive (tar); any other is sent as JSON. Raises EngineError."""
+        data, headers = _as_body(body)
         try:
-            connection.request(method, f"{path}?{urlencode(query)}" if query else path, text, headers)
+            connection = connect(self.address, within_s)
+        except OSError as error:
+            raise self._gone(error) from error
+        try:
+            connection.request(method, f"{path}?{urlencode(query)}" if query else path, data, headers)
             answer = connection.getresponse()
             if answer.status < 400:
                 return answer
@@ -93,7 +85,11 @@ class Engine:
         raise EngineError(_message(said) or answer.reason, answer.status)
 
     def _gone(self, error: Exception) -> EngineError:
-        at = self.socket_path
+        at = shown(self.address)
+        if self.is_remote:
+            why = "no answer in time" if isinstance(error, TimeoutError) else error or type(error).__name__
+            mend = "start it there with `dockerd -H tcp://HOST:PORT`, open the way to it, or correct DOCKER_HOST"
+            return EngineError(f"the Docker Engine at {at} does not answer ({why}); {mend}")
         if isinstance(error, FileNotFoundError):
             return EngineError(f"no Docker Engine listens at {at}; start dockerd, or set DOCKER_HOST to its socket")
         if isinstance(error, PermissionError):
@@ -107,20 +103,39 @@ class Engine:
         )
 
 
+def named_engine(environ: Mapping[str, str] = os.environ) -> Engine:
+    """Return the engine that DOCKER_HOST names, or that of this machine; it is not asked anything yet.
+
+    Raises EngineError for a name that is not understood.
+    """
+    try:
+        return Engine(address_of(environ))
+    except ValueError as error:
+        raise EngineError(str(error)) from error
+
+
 def local_engine(environ: Mapping[str, str] = os.environ) -> Engine:
     """Return the engine of this machine, by DOCKER_HOST or at its usual place; it is not asked anything yet.
 
-    Raises EngineError for one that is elsewhere: links lead through a relay on this machine, which containers of
-    another one cannot reach, and proofs look at processes of this one.
+    Raises EngineError for one that is elsewhere.
     """
-    named = environ.get("DOCKER_HOST", "")
-    parts = urlsplit(named)
-    if named and (parts.scheme != "unix" or not parts.path):
+    engine = named_engine(environ)
+    if engine.is_remote:
         raise EngineError(
-            f"DOCKER_HOST is {named}: only an engine of this machine can be used, by its socket, for containers "
-            "reach the relay here and proofs look at their processes; unset DOCKER_HOST, or run chaosctl there"
+            f"DOCKER_HOST is {environ['DOCKER_HOST']}: only an engine of this machine can be used for this, by its "
+            f"socket; unset DOCKER_HOST, or run chaosctl on {host_of(engine.address)}"
         )
-    return Engine(parts.path or DEFAULT_SOCKET)
+    return engine
+
+
+def _as_body(body: Any) -> tuple[Any, dict[str, str]]:
+    """Return what is sent, and the headers that say what it is."""
+    headers = {"Host": "docker"}
+    if body is None:
+        return None, headers
+    if isinstance(body, bytes) or hasattr(body, "read"):
+        return body, {**headers, "Content-Type": "application/x-tar"}
+    return json.dumps(body), {**headers, "Content-Type": "application/json"}
 
 
 def of_run(run_id: str) -> str:

@@ -49,9 +49,9 @@ class HttpUndo:
 
 @dataclass(frozen=True)
 class UnpauseUndo:
-    """Let a container of the engine at `socket_path` go on. One that is gone or runs needs no undoing."""
+    """Let a container of the engine at the address `engine` go on. One that is gone or runs needs no undoing."""
 
-    socket_path: str
+    engine: str
     container: str
     do: Literal["unpause"] = "unpause"
 
@@ -60,7 +60,7 @@ class UnpauseUndo:
 class ContainersUndo:
     """Remove every container and network that carries the label of the run, by force."""
 
-    socket_path: str
+    engine: str
     run_id: str
     do: Literal["containers"] = "containers"
 
@@ -128,7 +128,8 @@ def to_json(action: Undo) -> dict[str, Any]:
 def from_json(data: Mapping[str, Any]) -> Undo:
     """Return the action that `to_json` gave. Raises ValueError for anything else."""
     try:
-        return _KINDS[data["do"]](**data)
+        # Runs of earlier versions have written the address of the engine under another name.
+        return _KINDS[data["do"]](**{"engine" if name == "socket_path" else name: data[name] for name in data})
     except (KeyError, TypeError) as error:
         raise ValueError(f"{dict(data)!r} is not an undo action") from error
 
@@ -150,7 +151,7 @@ def _play_signal(action: SignalUndo) -> Played:
 def _play_unpause(action: UnpauseUndo, timeout_s: float) -> Played:
     container = action.container[:12]
     try:
-        Engine(action.socket_path).ask("POST", f"/containers/{action.container}/unpause", None, timeout_s)
+        Engine(action.engine).ask("POST", f"/containers/{action.container}/unpause", None, timeout_s)
     except EngineError as error:
         if error.status == http.client.NOT_FOUND:
             return Played(action, True, f"container {container} is gone: nothing to undo")
@@ -163,7 +164,7 @@ def _play_unpause(action: UnpauseUndo, timeout_s: float) -> Played:
 
 def _play_containers(action: ContainersUndo) -> Played:
     try:
-        removed, left = remove_run(Engine(action.socket_path), action.run_id, _ENGINE_WITHIN_S)
+        removed, left = remove_run(Engine(action.engine), action.run_id, _ENGINE_WITHIN_S)
     except EngineError as error:
         return Played(action, False, f"containers of run {action.run_id} may be left: {error}")
     if left:

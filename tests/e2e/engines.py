@@ -76,7 +76,7 @@ class Way:
 
     def _carry(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as server:
-            server.connect(self._engine.socket_path)
+            server.connect(self._engine.address)
             ends = {client: server, server: client}
             self._open |= ends.keys()
             with suppress(OSError):

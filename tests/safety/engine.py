@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -88,3 +89,39 @@ def listening(engine: FakeEngine) -> Iterator[FakeEngine]:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield engine
         server.shutdown()
+
+
+@contextmanager
+def over_tcp(path: Path) -> Iterator[str]:
+    """Lead a port of loopback to the engine at that socket; yield the address that this gives it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ends: set[socket.socket] = set()
+        threading.Thread(target=_lead, args=(listener, path, ends), daemon=True).start()
+        yield f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        # Whoever waits in `accept` would go on to hold the port.
+        listener.shutdown(socket.SHUT_RDWR)
+    for end in ends:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+def _lead(listener: socket.socket, path: Path, ends: set[socket.socket]) -> None:
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(str(path))
+        ends |= {client, server}
+        for one, other in ((client, server), (server, client)):
+            threading.Thread(target=_carry, args=(one, other), daemon=True).start()
+
+
+def _carry(one: socket.socket, other: socket.socket) -> None:
+    """Pass on what comes, and its end: a half-closed connection stays half open."""
+    with suppress(OSError):
+        while data := one.recv(65_536):
+            other.sendall(data)
+    with suppress(OSError):
+        other.shutdown(socket.SHUT_WR)

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaosctl.safety.processes import look
-from chaosctl.safety.undo import CommandUndo, HttpUndo, SignalUndo, Undo, from_json, play, to_json
+from chaosctl.safety.undo import CommandUndo, HttpUndo, SignalUndo, Undo, UnpauseUndo, from_json, play, to_json
 
 _TEXT = st.text(max_size=20)
 _ACTIONS = st.one_of(
@@ -163,3 +163,8 @@ def test_a_relay_that_is_ended_in_the_middle_of_the_call_is_gone() -> None:
     ending.join()
     assert played.done, played.text
     assert "the relay is gone" in played.text
+
+
+def test_what_an_earlier_version_has_written_about_containers_is_read() -> None:
+    written = {"do": "unpause", "socket_path": "/run/engine.sock", "container": "c1"}
+    assert from_json(written) == UnpauseUndo("/run/engine.sock", "c1")
