@@ -192,7 +192,7 @@ def _packets() -> Fact:
         "packet rules",
         "optional",
         lacks,
-        "no loss and no block of packets of containers",
+        "no loss, no block and no split of containers",
         "install util-linux and iptables, and run chaosctl as root",
     )
 

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import floor
+from typing import Any
 
 from chaosctl.experiment.kinds import FaultKind
 from chaosctl.experiment.model import Service
@@ -33,14 +34,16 @@ class Down:
 
 
 def downs_of(
-    by: int, on: On, kind: FaultKind, service: Service, times: tuple[int, int | None, int], *, rolling: bool = False
+    by: int, on: On, kind: FaultKind, service: Service, times: tuple[int, int | None, int], params: Any = None
 ) -> tuple[Down, ...]:
     """Return when a fault takes replicas down. `times`: its moment, its heal (None: it has none), the end of the load.
 
-    `rolling`: they give way one after another.
+    Those that a split cuts off from the most of them count; where they give way one after another, it is one at a time.
     """
     at_ns, heal_ns, end_ns = times
-    count = 1 if rolling else on.at_most(service.replicas)
+    count = 1 if getattr(params, "rolling", False) else on.at_most(service.replicas)
+    if kind.groups is not None and params is not None:
+        count = kind.groups.cut_off(params, on.name, count)
     if kind.takes_down is None:
         return ()
     if kind.takes_down == "moment":

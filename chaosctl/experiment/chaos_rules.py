@@ -8,7 +8,7 @@ from typing import Any
 from chaosctl.experiment.blast import downs_of, excesses, too_many
 from chaosctl.experiment.complaints import Complaint, Path
 from chaosctl.experiment.draft import Draft
-from chaosctl.experiment.fault_rules import check_lasting, check_texts, wrong_place
+from chaosctl.experiment.fault_rules import check_groups, check_lasting, check_texts, wrong_place
 from chaosctl.experiment.kinds import FaultKind, FaultKinds
 from chaosctl.experiment.model import Chaos, ChaosFault
 from chaosctl.experiment.places import parse_on
@@ -50,6 +50,7 @@ def _fault(path: Path, item: ChaosFault, params: Any, kind: FaultKind, draft: Dr
     if wrong := wrong_place(item.on, kind, draft):
         yield Complaint((*path, "on"), wrong)
         return
+    yield from check_groups(path, item.on, params, kind, draft)
     yield from _comes_back(path, item, kind, draft)
     yield from _fits(path, item, draft)
     yield from _blast_radius(path, item, params, kind, draft)
@@ -83,6 +84,6 @@ def _blast_radius(path: Path, item: ChaosFault, params: Any, kind: FaultKind, dr
     if draft.blast_radius is None or kind.acts_on != "service" or service is None:
         return
     times = (0, item.for_ns, draft.duration_ns or 1)
-    downs = downs_of(0, on, kind, service, times, rolling=getattr(params, "rolling", False))
+    downs = downs_of(0, on, kind, service, times, params)
     for excess in excesses(downs, draft.blast_radius.at_most):
         yield Complaint((*path, "on"), f"{item.fault} {too_many(excess, draft.blast_radius.at_most)}")

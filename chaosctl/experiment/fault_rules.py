@@ -55,6 +55,26 @@ def check_texts(item: Path, on: str, params: Mapping[str, Any], kind: FaultKind,
                     yield Complaint((*item, key, place), wrong)
 
 
+def check_groups(item: Path, on: str, params: Any, kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
+    """Yield what is wrong with whom a fault parts from whom; its `on:` is right, and so are its parameters by
+    themselves."""
+    if kind.groups is None or params is None:
+        return
+    place, named = parse_on(on), tuple(kind.groups.named(params, parse_on(on).name))
+    if place.role is not None:
+        text = f"{kind.name} parts all replicas that it acts on; write `on: {place.name}, isolate: {place.role}`"
+        yield Complaint((*item, "on"), text)
+    for path, text in named:
+        if wrong := wrong_place(text, kind, draft):
+            yield Complaint((*item, *path), wrong)
+        elif path[0] == "groups" and parse_on(text).by_chance:
+            mend_text = f"name replicas, such as '{parse_on(text).name}[0]', or write isolate or shape instead"
+            yield Complaint((*item, *path), f"chance does not decide who is in a group; {mend_text}")
+    service = draft.services.get(place.name)
+    if service is not None and (wrong := kind.groups.wrong(params, place.name, place.at_most(service.replicas))):
+        yield Complaint((*item, "on"), wrong)
+
+
 def _leaves(value: Any) -> Iterator[tuple[str | int, str]]:
     """Yield the texts of a list or a mapping, each with its index or key."""
     items = value.items() if isinstance(value, Mapping) else enumerate(value if isinstance(value, list) else ())

@@ -6,8 +6,9 @@ checkers register a kind each, and the loader is handed the mappings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, field_validator, model_validator
@@ -41,6 +42,22 @@ class ShortParams(Params):
 
 
 @dataclass(frozen=True)
+class Grouping:
+    """What the plan has to know of a fault that parts replicas from each other.
+
+    Each is told its parameters and the service of its `on:`. `named` returns the places that they name, by parameter
+    and index. `wrong` says in a sentence why they cannot be had of so many replicas. `settled` returns them as groups,
+    for these replicas, drawn from the source where chance decides. `cut_off` returns how many of so many replicas of
+    the service are cut off at most from the most of them.
+    """
+
+    named: Callable[[Any, str], Iterable[tuple[tuple[str | int, ...], str]]]
+    wrong: Callable[[Any, str, int], str | None]
+    settled: Callable[[Any, str, Sequence[int], Random], Any]
+    cut_off: Callable[[Any, str, int], int]
+
+
+@dataclass(frozen=True)
 class FaultKind:
     """One kind of fault.
 
@@ -55,6 +72,7 @@ class FaultKind:
     `needs_containers`: processes have nothing that it could act on. `needs_restart`: the service's restart policy is
     all that ends it. `ports` are parameters that name a port of the service.
     `of_others`: it can act on services that chaosctl did not start. Faults on links always can.
+    `groups` makes it one that parts replicas from each other, and says how.
     """
 
     name: str
@@ -72,6 +90,7 @@ class FaultKind:
     needs_restart: bool = False
     ports: frozenset[str] = frozenset()
     of_others: bool = False
+    groups: Grouping | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,14 @@ from chaosctl.experiment.blast import Down, downs_of, excesses, too_many
 from chaosctl.experiment.chaos_rules import check_chaos
 from chaosctl.experiment.complaints import Complaint, Path
 from chaosctl.experiment.draft import Draft
-from chaosctl.experiment.fault_rules import check_lasting, check_texts, unknown, used_by_bots, wrong_place
+from chaosctl.experiment.fault_rules import (
+    check_groups,
+    check_lasting,
+    check_texts,
+    unknown,
+    used_by_bots,
+    wrong_place,
+)
 from chaosctl.experiment.kinds import FaultKind, FaultKinds, ObjectiveKind, ObjectiveKinds
 from chaosctl.experiment.model import PROCESS_NUMBERS, Offers, TimelineItem
 from chaosctl.experiment.places import ALL, On, parse_on
@@ -130,6 +137,7 @@ def _timeline(draft: Draft, faults: FaultKinds) -> Iterator[Complaint]:
         if wrong := wrong_place(item.on, kind, draft):
             yield Complaint((*path, "on"), wrong)
         else:
+            yield from check_groups(path, item.on, draft.fault_params[index], kind, draft)
             end_ns = item.at_ns + (item.for_ns or 0)
             happenings.append(_Happening(index, item, kind, parse_on(item.on), item.at_ns, end_ns))
     out_of_order = list(_following(happenings))
@@ -165,7 +173,7 @@ def _downs(draft: Draft, faults: FaultKinds) -> Iterator[Down]:
         if kind.acts_on == "service" and service is not None:
             heal_ns = None if item.for_ns is None else item.at_ns + item.for_ns
             times = (item.at_ns, heal_ns, draft.duration_ns or item.at_ns + 1)
-            yield from downs_of(index, on, kind, service, times, rolling=getattr(params, "rolling", False))
+            yield from downs_of(index, on, kind, service, times, params)
 
 
 def _following(happenings: list[_Happening]) -> Iterator[Complaint]:

@@ -150,6 +150,20 @@ class Desk(Protocol):
 
 
 @dataclass(frozen=True)
+class Line:
+    """A link between two services as its clients see it: `listen` is the relay's `host:port` that leads to the replica
+    `server` (`world[0]`), for every replica of the service `client`."""
+
+    client: str
+    server: str
+    listen: str
+
+    def joins(self, client: str, server: str) -> bool:
+        """Return whether it leads from the one replica to the other."""
+        return self.server == server and client.rpartition("[")[0] == self.client
+
+
+@dataclass(frozen=True)
 class Place:
     """Where a fault acts. A link has proxies (and the `hello` of the service it leads to, if that declared one);
     a service has processes.
@@ -158,6 +172,8 @@ class Place:
     of the service said of itself when it was asked, by its name, for people.
     `held`: the experiment says `for:`, so what is taken down stays down until the heal.
     `desks` are where commands for its replicas are run, one a process, in their order.
+    `groups`: what a fault that parts replicas does not part, replicas by name; `processes` are then all of them, and
+    `lines` the links between services.
     `usual_delays_ns`: latency and jitter that a proxy always has (its cohort's), by proxy name; a proof subtracts them.
     """
 
@@ -169,6 +185,8 @@ class Place:
     held: bool = False
     usual_delays_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     roles: Mapping[str, str] = field(default_factory=dict)
+    groups: tuple[tuple[str, ...], ...] = ()
+    lines: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -225,6 +243,7 @@ __all__ = [
     "Exit",
     "Fault",
     "FaultKind",
+    "Line",
     "NowNs",
     "Params",
     "Place",

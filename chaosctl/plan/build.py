@@ -12,7 +12,7 @@ from chaosctl.experiment.kinds import FaultKinds
 from chaosctl.experiment.loader import Loaded
 from chaosctl.experiment.model import Cohort, Experiment, Link, Service, Swarm
 from chaosctl.experiment.places import ALL, bots_link, parse_on
-from chaosctl.plan.chance import draw, source_for
+from chaosctl.plan.chance import draw, settle, source_for
 from chaosctl.plan.drawn import drawn_faults
 from chaosctl.plan.model import SCHEMA_VERSION, Phase, Plan, PlannedBot, PlannedFault, PlannedProxy, Step
 
@@ -84,19 +84,25 @@ def _phases(experiment: Experiment) -> tuple[Phase, ...]:
 
 def _faults(loaded: Loaded, seed: int, faults: FaultKinds, start_ns: int) -> tuple[PlannedFault, ...]:
     items = zip(loaded.experiment.timeline, loaded.fault_params, strict=True)
-    return tuple(
-        PlannedFault(
-            id=f"f{number}-{item.fault}",
-            kind=item.fault,
-            acts_on=faults[item.fault].acts_on,
-            params=params.model_dump(mode="json"),
-            inject_ns=start_ns + item.at_ns,
-            heal_ns=None if item.for_ns is None else start_ns + item.at_ns + item.for_ns,
-            origin=f"timeline[{number - 1}]",
-            **_place(item.on, loaded.experiment.target.services, source_for(seed, f"f{number}-on")),
+    services, planned = loaded.experiment.target.services, []
+    for number, (item, params) in enumerate(items, 1):
+        place = _place(item.on, services, source_for(seed, f"f{number}-on"))
+        grouped = settle(
+            params, faults[item.fault], parse_on(place["on"]), services, source_for(seed, f"f{number}-groups")
         )
-        for number, (item, params) in enumerate(items, 1)
-    )
+        planned.append(
+            PlannedFault(
+                id=f"f{number}-{item.fault}",
+                kind=item.fault,
+                acts_on=faults[item.fault].acts_on,
+                params=grouped.model_dump(mode="json"),
+                inject_ns=start_ns + item.at_ns,
+                heal_ns=None if item.for_ns is None else start_ns + item.at_ns + item.for_ns,
+                origin=f"timeline[{number - 1}]",
+                **place,
+            )
+        )
+    return tuple(planned)
 
 
 def _place(written: str, services: Mapping[str, Service], source: Random) -> dict[str, Any]:

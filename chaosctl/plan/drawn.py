@@ -9,6 +9,7 @@ from chaosctl.experiment.chaos_rules import end_of
 from chaosctl.experiment.kinds import FaultKinds
 from chaosctl.experiment.loader import Loaded
 from chaosctl.experiment.places import On, parse_on, replicas_text
+from chaosctl.plan.chance import settle, source_for
 from chaosctl.plan.model import PlannedFault
 from chaosctl.plan.schedule import Bounds, Occurrence, occurrence, schedule
 
@@ -27,8 +28,7 @@ def drawn_faults(
     def occur(number: int, kind: str, on: str, at_ns: int, for_ns: int | None, params: Any) -> Occurrence:
         place, times = parse_on(on), (at_ns, for_ns, experiment.duration_ns)
         service = experiment.target.services[place.name] if faults[kind].acts_on == "service" else None
-        rolling = getattr(params, "rolling", False)
-        return occurrence(number, place, faults[kind], service, times, rolling=rolling)
+        return occurrence(number, place, faults[kind], service, times, params)
 
     def make(index: int, at_ns: int) -> Occurrence:
         item = chaos.faults[index]
@@ -45,19 +45,21 @@ def drawn_faults(
         blast_radius=None if radius is None else radius.at_most,
     )
     drawn = schedule(chaos, make, fixed, bounds, seed)
-    return tuple(_planned(number, one, loaded, start_ns) for number, one in enumerate(drawn, 1))
+    return tuple(_planned(number, one, loaded, seed, start_ns) for number, one in enumerate(drawn, 1))
 
 
-def _planned(number: int, one: Occurrence, loaded: Loaded, start_ns: int) -> PlannedFault:
+def _planned(number: int, one: Occurrence, loaded: Loaded, seed: int, start_ns: int) -> PlannedFault:
     assert loaded.experiment.chaos is not None
     item = loaded.experiment.chaos.faults[one.item]
     by_chance = parse_on(item.on).by_chance
+    services, source = loaded.experiment.target.services, source_for(seed, f"c{number}-groups")
+    params = settle(loaded.chaos_params[one.item], one.kind, one.on, services, source)
     return PlannedFault(
         id=f"c{number}-{item.fault}",
         kind=item.fault,
         acts_on=one.kind.acts_on,
         on=_drawn_text(one.on) if by_chance else item.on,
-        params=loaded.chaos_params[one.item].model_dump(mode="json"),
+        params=params.model_dump(mode="json"),
         inject_ns=start_ns + one.at_ns,
         heal_ns=None if one.heal_ns is None else start_ns + one.heal_ns,
         asked=item.on if by_chance else None,

@@ -32,7 +32,10 @@ def _item(fault: PlannedFault, written: Mapping[str, Any], start_ns: int) -> str
     if fault.heal_ns is not None:
         pairs["for"] = exact(fault.heal_ns - fault.inject_ns)
     pairs |= {"fault": fault.kind, "on": fault.on}
-    pairs |= {key: value for key, value in written.items() if key not in _OWN_KEYS}
+    drawn = {"groups": fault.params["groups"]} if fault.params.get("groups") else {}
+    # A shape is written down as the groups that it became.
+    own = _OWN_KEYS if not drawn else _OWN_KEYS | {"isolate", "shape"}
+    pairs |= {key: value for key, value in written.items() if key not in own} | drawn
     return f"  - {_value(pairs)}"
 
 

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from chaosctl.experiment.groups import ask_roles
+from chaosctl.experiment.places import parse_on
+
 SCHEMA_VERSION = 1
 
 
@@ -42,6 +45,11 @@ class PlannedFault:
     heal_ns: int | None
     asked: str | None = None
     origin: str = ""
+
+    @property
+    def by_role(self) -> bool:
+        """Whether where it acts is known only when it is due."""
+        return parse_on(self.on).role is not None or ask_roles(self.params.get("groups") or ())
 
 
 @dataclass(frozen=True)

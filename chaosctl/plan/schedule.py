@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
+from typing import Any
 
 from chaosctl.experiment.blast import START_NS, Down, downs_of, excesses
 from chaosctl.experiment.kinds import FaultKind
@@ -61,7 +62,7 @@ class Bounds:
 
 
 def occurrence(
-    item: int, on: On, kind: FaultKind, service: Service | None, times: tuple[int, int | None, int], *, rolling: bool
+    item: int, on: On, kind: FaultKind, service: Service | None, times: tuple[int, int | None, int], params: Any
 ) -> Occurrence:
     """Return a fault with how long it is in force. `times`: its moment, how long it lasts, the end of the load.
 
@@ -71,7 +72,7 @@ def occurrence(
     heal_ns = None if for_ns is None else at_ns + for_ns
     downs: tuple[Down, ...] = ()
     if service is not None:
-        downs = downs_of(item, on, kind, service, (at_ns, heal_ns, end_ns), rolling=rolling)
+        downs = downs_of(item, on, kind, service, (at_ns, heal_ns, end_ns), params)
         if heal_ns is not None and kind.takes_down == "while":
             downs = tuple(replace(down, end_ns=down.end_ns + START_NS) for down in downs)
     over_ns = max([at_ns + START_NS if heal_ns is None else heal_ns, *(down.end_ns for down in downs)])

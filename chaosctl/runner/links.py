@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from chaosctl.deploy.contract import Driver, Replica
+from chaosctl.experiment.groups import Groups
 from chaosctl.experiment.model import Hello, Target
 from chaosctl.experiment.places import parse_on, replicas_text
-from chaosctl.faults.contract import Desk, Place, ProcessControl
+from chaosctl.faults.contract import Desk, Line, Place, ProcessControl
 from chaosctl.plan.model import Plan, PlannedFault, PlannedProxy
 from chaosctl.relay.contract import ProxySpec, Relay, Stream, Toxic
+from chaosctl.runner.parting import Parting
 from chaosctl.runner.roles import AskRoles, having_role, in_words
 from chaosctl.safety.undo import HttpUndo
 
@@ -154,6 +156,8 @@ def place_of(
             held=held,
             usual_delays_ns=usual,
         )
+    if groups := planned.params.get("groups"):
+        return _parted(planned, groups, target, proxies, driver, ask)
     where, indexes, roles = planned.on, on.replicas, dict[str, str]()
     if on.role is not None:
         answers = ask(on.name)
@@ -164,3 +168,32 @@ def place_of(
     processes = tuple(driver.process(on.name, index) for index in indexes)
     hello, desks = target.services[on.name].probe, desks_of(processes)
     return Place(where, processes=processes, desks=desks, hello=hello, held=held, roles=roles)
+
+
+def _parted(
+    planned: PlannedFault,
+    groups: Groups,
+    target: Target,
+    proxies: Sequence[LinkProxy],
+    driver: Driver,
+    ask: AskRoles,
+) -> Place:
+    """Return the place of a fault that parts replicas: all of its groups, and the links between services."""
+    parting = Parting(target.services, ask)
+    members = parting.members(groups, parse_on(planned.on))
+    everybody = dict.fromkeys(member for group in members for member in group)
+    named = tuple(tuple(f"{service}[{index}]" for service, index in group) for group in members)
+    lines = (
+        Line(client, f"{proxy.planned.to_service}[{proxy.planned.to_replica}]", proxy.listen)
+        for proxy in proxies
+        if (client := target.links[proxy.planned.link].from_service) is not None
+    )
+    processes = tuple(driver.process(*member) for member in everybody)
+    return Place(
+        planned.on,
+        processes=processes,
+        held=planned.heal_ns is not None,
+        roles=parting.roles,
+        groups=named,
+        lines=tuple(lines),
+    )

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 from chaosctl.clock import Clock
 from chaosctl.errors import ChaosctlError
 from chaosctl.experiment.kinds import Params
-from chaosctl.experiment.places import parse_on
 from chaosctl.faults.contract import Applied, Fault, Place, Proof
 from chaosctl.plan.model import Plan, PlannedFault, Step
 from chaosctl.safety.journal import UndoJournal
@@ -146,7 +145,7 @@ class Timeline:
         A process may have been restarted since, and a role may have gone to somebody else (or have had nobody then):
         who has it is asked again now. Raises ChaosctlError.
         """
-        by_role = parse_on(planned.on).role is not None
+        by_role = planned.by_role
         readied = None if by_role and ahead.exception() else ahead.result()
         try:
             place = self._resolved(planned) if by_role or readied is None else readied.place
@@ -165,7 +164,8 @@ class Timeline:
 
     def _still_true(self, readied: Readied, place: Place) -> bool:
         undo = readied.fault.prepare(readied.planned.id, readied.place, readied.params)
-        return readied.place.processes == place.processes and undo == readied.undo
+        same = readied.place.processes == place.processes and readied.place.groups == place.groups
+        return same and undo == readied.undo
 
     def _resolved(self, planned: PlannedFault) -> Place:
         place = self._stage.place_of(planned)

@@ -98,18 +98,19 @@ class Container:
 
         Raises NotReadyError where this machine or this user cannot look.
         """
-        namespace = self._namespace()
+        namespace = self.namespace()
         if namespace is None:
             return ()
         met = map(_COUNTED.fullmatch, _inside(namespace, ("iptables-save", "-c", "-t", "filter")).splitlines())
         return tuple((int(one[1]), one[2]) for one in met if one is not None)
 
-    def add_chain(self, chain: str, rules: Sequence[str], jumps: Sequence[str]) -> None:
+    def add_chain(self, chain: str, rules: Sequence[str], jumps: Sequence[str], namespace: str | None = None) -> None:
         """Make a chain with these rules and have it met first where `jumps` says (`INPUT ! -i lo`), all at one moment.
 
-        Raises NotReadyError, also while it is down.
+        `namespace` is what `namespace()` has said just now, if somebody asked. Raises NotReadyError, also while it is
+        down.
         """
-        namespace = self._namespace()
+        namespace = namespace or self.namespace()
         if namespace is None:
             raise NotReadyError(f"container {self.id[:12]} is down: it has no network to act on")
         inserted = [
@@ -124,7 +125,7 @@ class Container:
 
         A container that is down has no rules: they went with its network namespace.
         """
-        namespace = self._namespace()
+        namespace = self.namespace()
         if namespace is None:
             return False
         table = _inside(namespace, ("iptables-save", "-t", "filter")).splitlines()
@@ -134,7 +135,7 @@ class Container:
         _change(namespace, (*jumps, f"-F {chain}", f"-X {chain}"))
         return True
 
-    def _namespace(self) -> str | None:
+    def namespace(self) -> str | None:
         """Return the file that holds its network namespace, None while it is down.
 
         The engine's own name for it and not a process id: an id that is used again would name a stranger's, even this

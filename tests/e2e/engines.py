@@ -25,6 +25,14 @@ def all_of(engine: Engine, run_id: str) -> list[str]:
     return containers(engine, run_id) + [one["Id"] for one in engine.ask("GET", "/networks", filters=of_run(run_id))]
 
 
+def exit_code_of(engine: Engine, container: str, *argv: str) -> int:
+    """Run a command in a container and return its exit code."""
+    made = engine.ask("POST", f"/containers/{container}/exec", {"Cmd": argv, "AttachStdout": True})["Id"]
+    with engine.open("POST", f"/exec/{made}/start", {"Detach": False}) as output:
+        output.read()
+    return int(engine.ask("GET", f"/exec/{made}/json")["ExitCode"])
+
+
 @contextmanager
 def bystander(engine: Engine) -> Iterator[str]:
     """A container and a network of somebody else, labelled as another run is."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ def test_how_long_replicas_are_down(
 ) -> None:
     downs = downs_of(0, On("x"), kind, service, (5 * S, heal_ns, 40 * S))
     assert [(down.start_ns, down.end_ns, down.count) for down in downs] == [(*span, 3) for span in spans]
-    rolling = downs_of(0, On("x"), kind, service, (5 * S, heal_ns, 40 * S), rolling=True)
+    rolling = downs_of(0, On("x"), kind, service, (5 * S, heal_ns, 40 * S), SimpleNamespace(rolling=True))
     assert {down.count for down in rolling} == {1}
 
 

@@ -55,11 +55,11 @@ class Box:
         """Ask it at its published port: `answered`, `silent`, `refused`, `closed`, `reset`."""
         return exchange(self.published, PING, within_s).outcome
 
-    def run(self, *argv: str) -> int | None:
+    def run(self, *argv: str, replica: tuple[str, int] = ("one", 0)) -> int | None:
         """Run a command inside and return its exit code, None if it does not end."""
         launcher = self.driver._launcher
         assert launcher is not None
-        return launcher.execute(self.driver.allocate()[0], argv, 20.0)
+        return launcher.execute(self.driver.process(*replica).replica, argv, 20.0)
 
     def connection(self, port: int = PORT, within_s: float = 1.0) -> str:
         """Ask it at its own address on its network."""
@@ -69,9 +69,10 @@ class Box:
 
 
 @contextmanager
-def box(folder: Path, **service: Any) -> Iterator[Box]:
-    """Bring one up, and take it away."""
-    target = Target.model_validate({"driver": "docker", "services": {"one": {**SERVICE, **service}}})
+def box(folder: Path, services: dict[str, Any] | None = None, **service: Any) -> Iterator[Box]:
+    """Bring one up, or all of these services, and take it away."""
+    services = services or {"one": {**SERVICE, **service}}
+    target = Target.model_validate({"driver": "docker", "services": services})
     events: list[tuple[str, dict[str, Any]]] = []
     driver = DockerDriver(
         target,
@@ -80,7 +81,7 @@ def box(folder: Path, **service: Any) -> Iterator[Box]:
         f"test-{uuid.uuid4().hex[:8]}",
         time.monotonic_ns(),
         lambda event, /, **fields: events.append((event, fields)),
-        ("one",),
+        tuple(services),
         os.environ,
         threading.Event(),
         pytest.fail,

@@ -68,3 +68,21 @@ def test_a_port_is_named_as_the_service_names_it(tmp_path: Path) -> None:
     assert text == "'world' has no port 'mian'; did you mean 'main'?"
     (text,) = problems(tmp_path, "for: 1s, fault: block, on: world, port: '7000 -j ACCEPT'")
     assert "has no port '7000 -j ACCEPT'" in text
+
+
+@pytest.mark.parametrize(
+    ("item", "wrong"),
+    [
+        ("on: world, isolate: 'ledger[0]'", "isolate takes at least 2 replicas of 'world', and these are 1"),
+        ("on: ledger, shape: ring", "ring takes at least 4 replicas of 'ledger', and these are 1"),
+        ("on: world, groups: [[world], [leger]]", "there is no service 'leger'; did you mean 'ledger'?"),
+        ("on: world, groups: [[world], ['ledger[1]']]", "'ledger' has 1 replicas, counted from 0"),
+        ("on: world, groups: [[world], ['any 1 of ledger']]", "chance does not decide who is in a group"),
+        ("on: world, groups: [[leader of world], [ledger]]", "nothing says who is leader of 'world'"),
+        ("on: world, groups: [[world], []]", "a group without a replica is parted from nobody"),
+        ("on: world", "a split takes one of groups, isolate and shape"),
+    ],
+)
+def test_a_split_says_who_is_parted_from_whom(item: str, wrong: str, tmp_path: Path) -> None:
+    assert problems(tmp_path, "for: 1s, fault: split, on: world, groups: [[world], [ledger]]") == []
+    assert any(wrong in text for text in problems(tmp_path, f"for: 1s, fault: split, {item}"))
