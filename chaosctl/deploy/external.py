@@ -63,6 +63,9 @@ class ExternalReplica:
     def container(self) -> None:
         """Return None: if it has one, that is not ours."""
 
+    def inside(self) -> None:
+        """Return None: its processes are not ours."""
+
     def hold_down(self) -> None:
         """Raises NotReadyError."""
         self._refuse("it is not held down")

@@ -19,6 +19,7 @@ from chaosctl.errors import NotReadyError
 from chaosctl.experiment.model import Service
 from chaosctl.safety.container import Container
 from chaosctl.safety.exits import Exit, ExitNotice
+from chaosctl.safety.inside import Inside
 from chaosctl.safety.keeper_client import Spawned
 from chaosctl.safety.processes import running, send_signal
 from chaosctl.safety.standing import Standing
@@ -202,6 +203,13 @@ class SupervisedReplica:
     def container(self) -> Container | None:
         """Return its container; None for a process, and before its first start."""
         return self._launcher.container(self.replica)
+
+    def inside(self) -> Inside | None:
+        """Return what finds all of its processes; None while it is down."""
+        current = self._current
+        if current is None or running(current.pid, current.start_ticks) is None:
+            return None
+        return Inside(current.pid, current.start_ticks, boxed=self.container() is not None)
 
     def freeze(self) -> None:
         """Stop it from running until it is thawed. Raises NotReadyError when it is down."""

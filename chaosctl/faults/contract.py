@@ -16,6 +16,7 @@ from chaosctl.experiment.model import Hello
 from chaosctl.safety.commands import Ran
 from chaosctl.safety.container import Container
 from chaosctl.safety.exits import Exit
+from chaosctl.safety.inside import Inside
 from chaosctl.safety.standing import Standing
 from chaosctl.safety.undo import Undo
 
@@ -79,6 +80,10 @@ class ProcessControl(Protocol):
 
     def container(self) -> Container | None:
         """Return its container; None for a process, and before its first start."""
+        ...
+
+    def inside(self) -> Inside | None:
+        """Return what finds all of its processes; None while it is down."""
         ...
 
     def freeze(self) -> None:
@@ -243,6 +248,7 @@ __all__ = [
     "Exit",
     "Fault",
     "FaultKind",
+    "Inside",
     "Line",
     "NowNs",
     "Params",

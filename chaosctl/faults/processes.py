@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from chaosctl.faults.contract import Applied, Exit, NowNs, Place, ProcessControl, Proof
+from chaosctl.errors import NotReadyError
+from chaosctl.faults.contract import Applied, Exit, Inside, NowNs, Place, ProcessControl, Proof
 from chaosctl.safety.processes import thread_states
 
 # A proof may take 2 s (the fault contract); what remains is for the last look.
@@ -23,6 +24,14 @@ Fate = tuple[str, int, Exit | None]
 def name_of(process: ProcessControl) -> str:
     """Return `world[0]`."""
     return f"{process.service}[{process.index}]"
+
+
+def inside_of(process: ProcessControl) -> Inside:
+    """Return what is inside a replica. Raises NotReadyError while it is down."""
+    inside = process.inside()
+    if inside is None:
+        raise NotReadyError(f"{name_of(process)} is down: there is no process to act on")
+    return inside
 
 
 def remember(place: Place) -> list[dict[str, Any]]:

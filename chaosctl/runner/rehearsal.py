@@ -209,7 +209,8 @@ class _Rehearsal:
         return self._processes[label]
 
     def _labels(self) -> Mapping[int, str]:
-        return {process.number: process.label for process in self._processes.values()}
+        whole = {process.number: process.label for process in self._processes.values()}
+        return whole | {-number: f"the same in {label}" for number, label in whole.items()}
 
     # After the load.
 

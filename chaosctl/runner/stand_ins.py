@@ -13,6 +13,8 @@ from chaosctl.experiment.units import format_duration
 from chaosctl.relay.contract import ProxySpec, ProxyState, RelayInfo, Toxic
 from chaosctl.safety.commands import Ran
 from chaosctl.safety.exits import Exit
+from chaosctl.safety.inside import Inside
+from chaosctl.safety.processes import Process
 from chaosctl.safety.standing import Standing
 from chaosctl.safety.undo import CommandUndo, HttpUndo, SignalUndo, Undo, to_json
 
@@ -121,6 +123,10 @@ class ProcessStandIn:
     def container(self) -> None:
         """Return None: there is no dry run of containers."""
 
+    def inside(self) -> InsideStandIn | None:
+        """Return what stands in for its processes."""
+        return InsideStandIn(self.number, 0, False, self.label, self.notes) if self._up else None
+
     def freeze(self) -> None:
         """Note the signal."""
         self.signal("SIGSTOP")
@@ -172,6 +178,26 @@ class ProcessStandIn:
     def said(self) -> list[str]:
         """Return nothing."""
         return []
+
+
+@dataclass(frozen=True)
+class InsideStandIn(Inside):
+    """The processes of a replica, of which there is one of any name."""
+
+    label: str
+    notes: Notes
+
+    def members(self) -> tuple[Process, ...]:
+        """Return what stands for all of them."""
+        return self.named("all")
+
+    def named(self, name: str) -> tuple[Process, ...]:
+        """Return what stands for those that are called so; its number is the replica's, below zero."""
+        return (Process(-self.pid, name, "S", self.pid, self.pid, 0),)
+
+    def signal(self, process: Process, name: str) -> None:
+        """Note the signal."""
+        self.notes.add(f"{name} to {process.command} in {self.label}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from chaosctl.faults.registry import fault_kinds, faults
 
 LINKS = {"latency", "bandwidth", "partition", "slow_close", "slicer", "data_limit"}
 SERVICES = {"kill", "stop", "pause", "restart", "deploy", "rollback", "command", "crash", "disconnect", "loss", "block"}
-SERVICES |= {"cpu", "memory", "split"}
+SERVICES |= {"cpu", "memory", "split", "freeze"}
 COMMON = {"at", "for", "fault", "on"}
 
 
