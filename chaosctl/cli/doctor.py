@@ -12,7 +12,6 @@ import os
 import platform
 import resource
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -165,36 +164,31 @@ def _cgroup() -> Fact:
 
 
 def _netem() -> Fact:
-    found = (
-        subprocess.run(["modprobe", "--dry-run", "sch_netem"], capture_output=True, timeout=PROBE_BOUND_S, check=False)
-        if shutil.which("modprobe")
-        else None
-    )
-    if found is not None and found.returncode == 0:
-        return Fact("kernel netem", "ok", "sch_netem can be loaded")
-    return Fact(
-        "kernel netem",
-        "optional",
-        "sch_netem is not there",
-        "nothing: faults on links go through the relay, loss through iptables",
-        "a kernel with CONFIG_NET_SCH_NETEM",
-    )
+    return _queue("netem", "netem", ("netem", "delay", "1ms"), "no netem on containers; latency goes through relays")
+
+
+def _throttle() -> Fact:
+    words = ("tbf", "rate", "1mbit", "burst", "65536", "latency", "50ms")
+    return _queue("rate limit", "throttle", words, "no throttle on containers; bandwidth goes through relays")
+
+
+def _queue(name: str, fault: str, words: tuple[str, ...], cost: str) -> Fact:
+    """Say whether the kernel can hold back what containers send: really tried, in a network namespace of its own."""
+    from chaosctl.safety.queues import lacks
+
+    if (why := lacks(words)) is None:
+        return Fact(name, "ok", f"tried: the fault {fault} works")
+    return Fact(name, "optional", why, cost, "modprobe the module, or use a kernel that has it; see the README")
 
 
 def _packets() -> Fact:
     """Say whether packets of containers can be lost or blocked: that needs tools of this machine, and root."""
     from chaosctl.safety.container import firewall_lacks
 
-    lacks = firewall_lacks() or (None if os.geteuid() == 0 else "nsenter and iptables are here, but need root")
-    if lacks is None:
+    if (why := firewall_lacks()) is None:
         return Fact("packet rules", "ok", "nsenter and iptables, as root")
-    return Fact(
-        "packet rules",
-        "optional",
-        lacks,
-        "no loss, no block and no split of containers",
-        "install util-linux and iptables, and run chaosctl as root",
-    )
+    mend = "install util-linux and iptables, and run chaosctl as root"
+    return Fact("packet rules", "optional", why, "no loss, no block and no split of containers", mend)
 
 
 def _first_line(error: Exception) -> str:
@@ -209,6 +203,7 @@ LOOKS: tuple[Callable[[], Fact], ...] = (
     _clock,
     _cgroup,
     _netem,
+    _throttle,
     _toxiproxy,
     _docker,
     _faketime,

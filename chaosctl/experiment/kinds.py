@@ -72,6 +72,7 @@ class FaultKind:
     `needs_containers`: processes have nothing that it could act on. `needs_restart`: the service's restart policy is
     all that ends it. `ports` are parameters that name a port of the service.
     `of_others`: it can act on services that chaosctl did not start. Faults on links always can.
+    `lacks` returns what this machine lacks for it, None if nothing; it is asked before anything is started.
     `groups` makes it one that parts replicas from each other, and says how.
     """
 
@@ -90,6 +91,7 @@ class FaultKind:
     needs_restart: bool = False
     ports: frozenset[str] = frozenset()
     of_others: bool = False
+    lacks: Callable[[], str | None] | None = None
     groups: Grouping | None = None
 
 

@@ -11,6 +11,7 @@ from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.faults import containers, firewall
 from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
 from chaosctl.faults.firewall import NOBODYS_PORT, Way
+from chaosctl.safety.container import firewall_lacks
 from chaosctl.safety.undo import Undo
 
 KNOCK_S = 0.3
@@ -46,6 +47,7 @@ class Block:
         dimension="packets",
         takes_down="while",
         needs_containers=True,
+        lacks=firewall_lacks,
         ports=frozenset({"port"}),
         summary="Packets to or from the container, or one port of it, are dropped or rejected; also one way only",
         example="{ at: 8s, for: 4s, fault: block, on: world, port: main, direction: out }",

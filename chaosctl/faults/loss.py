@@ -12,6 +12,7 @@ from chaosctl.experiment.units import Share
 from chaosctl.faults import containers, firewall
 from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
 from chaosctl.faults.firewall import NOBODYS_PORT, Way
+from chaosctl.safety.container import firewall_lacks
 from chaosctl.safety.undo import Undo
 
 # A proof wants this many lost packets, of at most so many, and takes a share within so many standard deviations.
@@ -38,6 +39,7 @@ class Loss:
         lasting="always",
         dimension="packets",
         needs_containers=True,
+        lacks=firewall_lacks,
         summary="A share of the packets to and from the container is lost (iptables in its network namespace)",
         example="{ at: 8s, for: 6s, fault: loss, on: world, share: 20% }",
     )

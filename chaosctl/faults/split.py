@@ -20,6 +20,7 @@ from chaosctl.experiment.kinds import FaultKind, Grouping, Params
 from chaosctl.faults import containers, firewall, reach, shapes
 from chaosctl.faults.contract import Applied, Container, Line, NowNs, Place, Proof
 from chaosctl.faults.shapes import LEAST, Shape
+from chaosctl.safety.container import firewall_lacks
 from chaosctl.safety.undo import Undo
 
 EVERYWHERE = ("INPUT ! -i lo", "OUTPUT ! -o lo")
@@ -107,6 +108,7 @@ class Split:
         dimension="split",
         takes_down="while",
         needs_containers=True,
+        lacks=firewall_lacks,
         groups=Grouping(named, wrong, settled, cut_off),
         summary="Replicas are parted into groups that do not reach each other (iptables in their network namespaces)",
         example="{ at: 8s, for: 4s, fault: split, on: world, groups: [[world], [ledger]] }",

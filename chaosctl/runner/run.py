@@ -25,6 +25,7 @@ from chaosctl.faults.contract import Fault
 from chaosctl.plan.model import Plan
 from chaosctl.probe.launcher import ProbeProcess
 from chaosctl.recording.writer import RunWriter
+from chaosctl.runner.abilities import refuse_what_lacks
 from chaosctl.runner.asking import Roles
 from chaosctl.runner.children import probe_config, start_relay, swarm_config
 from chaosctl.runner.desks import Desks
@@ -132,6 +133,7 @@ class Run:
 
     def _bring_up(self) -> None:
         self._phase("up")
+        refuse_what_lacks(self._plan, self._faults)
         keeper = Keeper.start(
             run_id=self._options.run_id,
             bundle=self._folder,

@@ -22,6 +22,7 @@ from chaosctl.safety.engine import Engine, EngineError
 
 _WITHIN_S = 10.0
 _TOOLS = ("nsenter", "iptables-save", "iptables-restore")
+_PACKAGES = "util-linux and iptables"
 # Another program that changes the same table just now is waited for (iptables(8), -w).
 _LOCK_S = "2"
 # iptables(8): the name of a chain has at most 28 characters.
@@ -101,7 +102,7 @@ class Container:
         namespace = self.namespace()
         if namespace is None:
             return ()
-        met = map(_COUNTED.fullmatch, _inside(namespace, ("iptables-save", "-c", "-t", "filter")).splitlines())
+        met = map(_COUNTED.fullmatch, inside(namespace, ("iptables-save", "-c", "-t", "filter")).splitlines())
         return tuple((int(one[1]), one[2]) for one in met if one is not None)
 
     def add_chain(self, chain: str, rules: Sequence[str], jumps: Sequence[str], namespace: str | None = None) -> None:
@@ -128,7 +129,7 @@ class Container:
         namespace = self.namespace()
         if namespace is None:
             return False
-        table = _inside(namespace, ("iptables-save", "-t", "filter")).splitlines()
+        table = inside(namespace, ("iptables-save", "-t", "filter")).splitlines()
         if not any(line.startswith(f":{checked(chain)} ") for line in table):
             return False
         jumps = [f"-D {line[3:]}" for line in table if line.startswith("-A ") and line.endswith(f" -j {chain}")]
@@ -166,8 +167,20 @@ def checked(chain: str) -> str:
 
 def firewall_lacks() -> str | None:
     """Return what this machine lacks to change rules in a container's network namespace, None if nothing."""
-    missing = [tool for tool in _TOOLS if shutil.which(tool, path=_path()) is None]
-    return f"{' and '.join(missing)} not on PATH" if missing else None
+    if tools := missing(_TOOLS):
+        return f"{tools}; install {_PACKAGES}"
+    return None if os.geteuid() == 0 else "nsenter and iptables are here, but need root; run chaosctl as root"
+
+
+def missing(tools: Sequence[str]) -> str | None:
+    """Return which of these programs are not on this machine, in words; None if all are."""
+    absent = [tool for tool in tools if shutil.which(tool, path=_path()) is None]
+    return f"{' and '.join(absent)} not on PATH" if absent else None
+
+
+def path_of(tool: str) -> str:
+    """Return where a program is that is not missing."""
+    return str(shutil.which(tool, path=_path()))
 
 
 def _path() -> str:
@@ -178,17 +191,19 @@ def _path() -> str:
 def _change(namespace: str, lines: Sequence[str]) -> None:
     """Change the filter table there, all of it or nothing (iptables-restore(8))."""
     text = "\n".join(("*filter", *lines, "COMMIT", ""))
-    _inside(namespace, ("iptables-restore", "--noflush", "-w", _LOCK_S), text)
+    inside(namespace, ("iptables-restore", "--noflush", "-w", _LOCK_S), text)
 
 
-def _inside(namespace: str, argv: Sequence[str], text: str = "") -> str:
-    """Run a program of this machine in a network namespace and return what it prints. Raises NotReadyError."""
-    if (lacks := firewall_lacks()) is not None:
-        raise NotReadyError(f"{lacks}: needed for faults on packets; install util-linux and iptables")
-    words = [str(shutil.which("nsenter", path=_path())), f"--net={namespace}", "--"]
+def inside(
+    namespace: str, argv: Sequence[str], text: str = "", needs: Sequence[str] = _TOOLS, packages: str = _PACKAGES
+) -> str:
+    """Run a program of this machine in a network namespace and return what it prints. `packages` have the programs that
+    it `needs`. Raises NotReadyError."""
+    if tools := missing(needs):
+        raise NotReadyError(f"{tools}: needed for faults on packets; install {packages}")
     try:
         ran = subprocess.run(
-            [*words, str(shutil.which(argv[0], path=_path())), *argv[1:]],
+            [path_of("nsenter"), f"--net={namespace}", "--", path_of(argv[0]), *argv[1:]],
             input=text,
             capture_output=True,
             text=True,

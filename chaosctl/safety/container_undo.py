@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaosctl.errors import NotReadyError
+from chaosctl.safety import queues
 from chaosctl.safety.container import Container, Endpoint
 from chaosctl.safety.engine import EngineError
 
@@ -49,7 +50,17 @@ class LimitsUndo:
     do: Literal["limits"] = "limits"
 
 
-ContainerUndo = ReconnectUndo | ChainUndo | LimitsUndo
+@dataclass(frozen=True)
+class QueueUndo:
+    """Remove the queueing disciplines with this handle from a container's network namespace."""
+
+    engine: str
+    container: str
+    handle: str
+    do: Literal["queue"] = "queue"
+
+
+ContainerUndo = ReconnectUndo | ChainUndo | LimitsUndo | QueueUndo
 
 
 def play_on_container(action: ContainerUndo) -> Outcome:
@@ -60,6 +71,8 @@ def play_on_container(action: ContainerUndo) -> Outcome:
         return _outcome(container, lambda: _reconnect(container, action))
     if isinstance(action, ChainUndo):
         return _outcome(container, lambda: _remove(container, action.chain))
+    if isinstance(action, QueueUndo):
+        return _outcome(container, lambda: _let_go(container, action.handle))
 
     def limit() -> str:
         container.set_limits(action.limits)
@@ -107,6 +120,13 @@ def _remove(container: Container, chain: str) -> str:
     if container.remove_chain(chain):
         return f"removed chain {chain} of {name}"
     return f"{name} has no chain {chain}: nothing to undo"
+
+
+def _let_go(container: Container, handle: str) -> str:
+    name = f"container {container.id[:12]}"
+    if queues.remove(container, handle):
+        return f"removed queue {handle} of {name}"
+    return f"{name} has no queue {handle}: nothing to undo"
 
 
 def _names(aliases: str) -> tuple[str, ...]:

@@ -17,7 +17,14 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from chaosctl.safety.commands import run_command
-from chaosctl.safety.container_undo import ChainUndo, ContainerUndo, LimitsUndo, ReconnectUndo, play_on_container
+from chaosctl.safety.container_undo import (
+    ChainUndo,
+    ContainerUndo,
+    LimitsUndo,
+    QueueUndo,
+    ReconnectUndo,
+    play_on_container,
+)
 from chaosctl.safety.engine import Engine, EngineError, remove_run
 from chaosctl.safety.label import LABEL
 from chaosctl.safety.processes import running, send_signal
@@ -89,6 +96,7 @@ _KINDS: Mapping[str, Callable[..., Undo]] = {
     "reconnect": ReconnectUndo,
     "chain": ChainUndo,
     "limits": LimitsUndo,
+    "queue": QueueUndo,
     "command": CommandUndo,
 }
 
@@ -115,7 +123,7 @@ def play(action: Undo, timeout_s: float = 2.0) -> Played:
         return _play_unpause(action, timeout_s)
     if isinstance(action, ContainersUndo):
         return _play_containers(action)
-    if isinstance(action, ReconnectUndo | ChainUndo | LimitsUndo):
+    if isinstance(action, ContainerUndo):
         return Played(action, *play_on_container(action))
     return _play_http(action, timeout_s)
 

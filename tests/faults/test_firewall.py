@@ -45,9 +45,11 @@ def test_the_chains_of_two_faults_and_of_two_runs_have_names_of_their_own() -> N
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(container, "_path", lambda: "/nowhere")
-    assert firewall_lacks() == "nsenter and iptables-save and iptables-restore not on PATH"
+    assert firewall_lacks() == (
+        "nsenter and iptables-save and iptables-restore not on PATH; install util-linux and iptables"
+    )
     with pytest.raises(container.NotReadyError, match="needed for faults on packets; install util-linux and iptables"):
-        container._inside("/proc/self/ns/net", ("iptables-save",))
+        container.inside("/proc/self/ns/net", ("iptables-save",))
 
 
 @pytest.mark.parametrize("name", ["loss", "block", "disconnect"])
