@@ -14,11 +14,7 @@ from chaosctl.faults.registry import fault_kinds, faults
 
 LINKS = {"latency", "bandwidth", "partition", "slow_close", "slicer", "data_limit"}
 SERVICES = {"kill", "stop", "pause", "restart", "deploy", "rollback", "command", "crash", "disconnect", "loss", "block"}
-<<<<<<< HEAD
-SERVICES |= {"cpu", "memory", "split", "freeze"}
-=======
-SERVICES |= {"cpu", "memory", "split", "netem", "throttle"}
->>>>>>> fea75f0 (What containers send is held back: netem where the kernel has it, tried and refused otherwise, and throttle)
+SERVICES |= {"cpu", "memory", "split", "freeze", "netem", "throttle"}
 COMMON = {"at", "for", "fault", "on"}
 
 
