@@ -191,6 +191,24 @@ def _packets() -> Fact:
     return Fact("packet rules", "optional", why, "no loss, no block and no split of containers", mend)
 
 
+def _disks() -> Fact:
+    """Say whether services can have disks of their own, and which faults on them work."""
+    from chaosctl.safety.disk import disks_lack
+    from chaosctl.safety.immutable import immutability_lacks
+    from chaosctl.safety.throttle import throttle_lacks
+
+    name, without = "service disks", "neither disk_full nor disk_slow nor io_errors"
+    if (lacks := disks_lack()) is not None:
+        found, _, mend = lacks.partition("; ")
+        return Fact(name, "optional", found, without, mend)
+    fails, slows = immutability_lacks(str(Path.cwd())), throttle_lacks()
+    if (why := fails or slows) is not None:
+        cost = " and ".join(kind for kind, lacks in (("io_errors", fails), ("disk_slow", slows)) if lacks)
+        found, _, mend = why.partition("; ")
+        return Fact(name, "optional", found, f"no {cost}", mend or "see the kernel's documentation")
+    return Fact(name, "ok", "ext4 in a file, as root; disk_full, disk_slow and io_errors work in this folder")
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
@@ -208,6 +226,7 @@ LOOKS: tuple[Callable[[], Fact], ...] = (
     _docker,
     _faketime,
     _packets,
+    _disks,
     _program("redis-server", "experiments/redis cannot run", "apt-get install redis-server"),
     _program("nginx", "experiments/http cannot run", "apt-get install nginx-light"),
 )

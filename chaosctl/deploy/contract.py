@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from chaosctl.safety.disk import Disk
 from chaosctl.safety.undo import Undo
 
 
 @dataclass(frozen=True)
 class Replica:
-    """One running copy of a service. `ports` are `host:port` by port name; they stay true over restarts."""
+    """One running copy of a service. `ports` are `host:port` by port name; they stay true over restarts.
+    `disk` is where its state is, if it has one of its own."""
 
     service: str
     index: int
     ports: Mapping[str, str]
     state_dir: Path
     log_path: Path
+    disk: Disk | None = None
 
     @property
     def name(self) -> str:

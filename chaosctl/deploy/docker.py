@@ -13,6 +13,7 @@ from typing import Any
 from chaosctl.deploy.container_checks import container_checks
 from chaosctl.deploy.containers import STATE, ContainerLauncher, Setting
 from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
 from chaosctl.deploy.fleet import Fleet, Sight, place_in
 from chaosctl.deploy.images import Image, as_recorded, find_images, look_up
 from chaosctl.deploy.launcher import Command
@@ -58,6 +59,7 @@ class DockerDriver:
         self._origin_ns = origin_ns
         self._sink = sink
         self._engine = local_engine(environ)
+        self._environ = environ
         self._on_gone = on_gone
         self._engine_is_gone = threading.Event()
         self._fleet = Fleet(start_order, abort)
@@ -75,7 +77,10 @@ class DockerDriver:
     def undo(self) -> tuple[Undo, ...]:
         """Return what removes everything of the run by its label. Raises NotReadyError where no engine answers."""
         self._engine.ask("GET", "/version")
-        return (ContainersUndo(self._engine.address, self._run_id),)
+        return (
+            ContainersUndo(self._engine.address, self._run_id),
+            *undo_of_disks(self._bundle, self._target.services),
+        )
 
     def images(self) -> Mapping[str, Any]:
         """Return the image of each service, with its digests; known after `allocate`."""
@@ -124,7 +129,8 @@ class DockerDriver:
         for service in () if self._engine_is_gone.is_set() else reversed(self._fleet.start_order):
             self._end(self._fleet.of(service), self._target.services[service].stop_within_ns / 1e9)
         removed = play(ContainersUndo(self._engine.address, self._run_id))
-        left = () if removed.done else (f"{removed.text}; `chaosctl restore` removes what is left",)
+        left: tuple[str, ...] = () if removed.done else (f"{removed.text}; `chaosctl restore` removes what is left",)
+        left += take_away_disks(self._bundle, self._target.services)
         if self._supervisor is not None:
             self._supervisor.stop(_NOTICED_WITHIN_S)
         if self._launcher is not None:
@@ -172,7 +178,8 @@ class DockerDriver:
         for name, service in self._target.services.items():
             for index in range(service.replicas):
                 published = {port: f"{LOOPBACK}:{next(ports)}" for port in service.ports}
-                place = place_in(self._bundle, name, index, published)
+                bare = place_in(self._bundle, name, index, published)
+                place = with_disk(bare, service, self._bundle, self._environ)
                 # Whoever an image runs as: it has to write there.
                 place.state_dir.chmod(0o777)
                 found[name, index] = SupervisedReplica(place, service, launcher, self._sink, self._origin_ns)

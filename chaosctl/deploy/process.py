@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
 from chaosctl.deploy.fleet import Fleet, place_in
 from chaosctl.deploy.launcher import Command
 from chaosctl.deploy.processes import ProcessLauncher
@@ -62,7 +63,7 @@ class ProcessDriver:
             launcher = ProcessLauncher(self._keeper)
             self._fleet.replicas = {
                 (name, index): SupervisedReplica(
-                    place_in(self._bundle, name, index, {port: f"{LOOPBACK}:{next(ports)}" for port in service.ports}),
+                    self._place(name, index, {port: f"{LOOPBACK}:{next(ports)}" for port in service.ports}),
                     service,
                     launcher,
                     self._sink,
@@ -97,8 +98,8 @@ class ProcessDriver:
         return LOOPBACK
 
     def undo(self) -> tuple[Undo, ...]:
-        """Return nothing: the keeper ends the processes itself."""
-        return ()
+        """Return what takes the disks away: the keeper ends the processes itself. Raises NotReadyError."""
+        return undo_of_disks(self._bundle, self._target.services)
 
     def images(self) -> Mapping[str, Any]:
         """Return nothing: processes have no images."""
@@ -116,6 +117,7 @@ class ProcessDriver:
             pids = [pid for replica in self._fleet.of(service) for pid in replica.alive()]
             left += end_processes(pids, self._target.services[service].stop_within_ns / 1e9)
         left += self._end_strays()
+        left += take_away_disks(self._bundle, self._target.services)
         if self._supervisor is not None:
             if self._keeper.alive():
                 for replica in self._fleet.replicas.values():
@@ -124,6 +126,10 @@ class ProcessDriver:
         if self._ports is not None:
             self._ports.release()
         return tuple(dict.fromkeys(left))
+
+    def _place(self, name: str, index: int, ports: Mapping[str, str]) -> Replica:
+        bare = place_in(self._bundle, name, index, ports)
+        return with_disk(bare, self._target.services[name], self._bundle, self._environ)
 
     def _end_strays(self) -> tuple[str, ...]:
         """End what left its replica's session, and what was started just as `up` was interrupted."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.disks import ReplicaDisk
 from chaosctl.deploy.launcher import Command, CommandOf, Launcher
 from chaosctl.deploy.readiness import POLL_S, Check
 from chaosctl.deploy.restart import restart_due_ns
@@ -210,6 +211,10 @@ class SupervisedReplica:
         if current is None or running(current.pid, current.start_ticks) is None:
             return None
         return Inside(current.pid, current.start_ticks, boxed=self.container() is not None)
+
+    def disk(self) -> ReplicaDisk | None:
+        """Return the disk of its own; None for one that has none."""
+        return None if self.replica.disk is None else ReplicaDisk(self.replica.disk, self.pid)
 
     def freeze(self) -> None:
         """Stop it from running until it is thawed. Raises NotReadyError when it is down."""

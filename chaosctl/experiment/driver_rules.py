@@ -22,6 +22,9 @@ def check_driver(driver: str, service: Service, path: Path) -> Iterator[Complain
     elif driver == "external":
         yield from _addresses(service, path)
         yield from _ready_elsewhere(service, path)
+        if service.disk_bytes is not None:
+            text = f"chaosctl does not start '{path[-1]}', so it cannot give it a disk; leave `disk` out"
+            yield Complaint((*path, "disk"), text, at_key=True)
     elif driver == "process":
         if service.run is None:
             yield Complaint(path, f"'run' is missing in {dotted(path)}; add `run: [COMMAND, WORD, ...]`")

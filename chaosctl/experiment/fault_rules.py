@@ -41,9 +41,8 @@ def check_texts(item: Path, on: str, params: Mapping[str, Any], kind: FaultKind,
     service = draft.services.get(name)
     if service is None:
         return
-    if kind.needs_restart and service.restart is None:
-        text = f"{kind.name} leaves it to the restart policy, and '{name}' has none; add `restart:` to it, or use kill"
-        yield Complaint((*item, "fault"), text)
+    if lacks := _lacks(name, service, kind):
+        yield Complaint((*item, "fault"), lacks)
     for key in sorted(kind.ports & params.keys()):
         if isinstance(params[key], str) and params[key] not in service.ports:
             known = mend(params[key], service.ports, f"add `ports: [{params[key]}]` to it")
@@ -73,6 +72,15 @@ def check_groups(item: Path, on: str, params: Any, kind: FaultKind, draft: Draft
     service = draft.services.get(place.name)
     if service is not None and (wrong := kind.groups.wrong(params, place.name, place.at_most(service.replicas))):
         yield Complaint((*item, "on"), wrong)
+
+
+def _lacks(name: str, service: Service, kind: FaultKind) -> str | None:
+    """Return what the service lacks for this kind of fault, with the mend."""
+    if kind.needs_restart and service.restart is None:
+        return f"{kind.name} leaves it to the restart policy, and '{name}' has none; add `restart:` to it, or use kill"
+    if kind.needs_disk and service.disk_bytes is None:
+        return f"{kind.name} acts on a disk of the service's own, and '{name}' has none; add `disk: 64MiB` to it"
+    return None
 
 
 def _leaves(value: Any) -> Iterator[tuple[str | int, str]]:

@@ -71,6 +71,7 @@ class FaultKind:
     the moment in which they give way. The blast radius counts them.
     `needs_containers`: processes have nothing that it could act on. `needs_restart`: the service's restart policy is
     all that ends it. `ports` are parameters that name a port of the service.
+    `needs_disk`: the service must have a disk of its own, which is what it acts on.
     `of_others`: it can act on services that chaosctl did not start. Faults on links always can.
     `lacks` returns what this machine lacks for it, None if nothing; it is asked before anything is started.
     `groups` makes it one that parts replicas from each other, and says how.
@@ -89,6 +90,7 @@ class FaultKind:
     takes_down: Literal["while", "moment"] | None = None
     needs_containers: bool = False
     needs_restart: bool = False
+    needs_disk: bool = False
     ports: frozenset[str] = frozenset()
     of_others: bool = False
     lacks: Callable[[], str | None] | None = None

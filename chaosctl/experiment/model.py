@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from chaosctl.experiment.address import Addresses
 from chaosctl.experiment.stop_condition import StopCondition
-from chaosctl.experiment.units import BytesPerS, DurationNs, RatePerS, Share
+from chaosctl.experiment.units import BytesPerS, DurationNs, RatePerS, Share, SizeBytes
 
 NAME = r"^[a-z][a-z0-9-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -218,6 +218,9 @@ class Service(Frozen):
     )
     stop_within_ns: DurationNs = Field(
         default=5_000_000_000, alias="stop_within", description="From SIGTERM to SIGKILL at the end"
+    )
+    disk_bytes: SizeBytes | None = Field(
+        default=None, alias="disk", ge=4 * 1024**2, description="Size of a disk of its own, where `${state}` is: 64MiB"
     )
     probe: Hello | None = Field(default=None, description="A question that a working replica answers")
     offers: Offers = Field(default_factory=Offers, description="What it offers to those who judge it")

@@ -18,6 +18,7 @@ from chaosctl.safety.container import Container
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.inside import Inside
 from chaosctl.safety.standing import Standing
+from chaosctl.safety.throttle import Throttle
 from chaosctl.safety.undo import Undo
 
 Stream = Literal["upstream", "downstream"]
@@ -55,6 +56,57 @@ class ProxyControl(Protocol):
         ...
 
 
+class DiskControl(Protocol):
+    """The disk of a replica's own, as a fault may treat it (implemented by the deployment). What returns an undo raises
+    NotReadyError where the disk, or the replica that is to be held, is not there."""
+
+    @property
+    def folder(self) -> str:
+        """Where it is mounted on this machine."""
+        ...
+
+    def free_bytes(self) -> int:
+        """Return what is free. Raises OSError."""
+        ...
+
+    def write(self, size_bytes: int) -> int:
+        """Write so much from here and wait until the disk has it; return 0 or the error number. Nothing stays."""
+        ...
+
+    def filling(self) -> Undo:
+        """Return what undoes `fill`, as data."""
+        ...
+
+    def fill(self, leave_bytes: int) -> None:
+        """Take all that is free but so many bytes. Raises NotReadyError."""
+        ...
+
+    def failing(self) -> Undo:
+        """Return what undoes `fail`, as data."""
+        ...
+
+    def fail(self) -> None:
+        """From now on, what it has to write fails. Raises NotReadyError, also where that cannot be done."""
+        ...
+
+    def slowing(self) -> Undo:
+        """Return what undoes `slow`, as data."""
+        ...
+
+    def slow(self, bounds: Throttle) -> None:
+        """Hold the replica to it. Raises NotReadyError."""
+        ...
+
+    def held_to(self) -> tuple[str, ...]:
+        """Return the bounds that the kernel knows. Raises NotReadyError, OSError."""
+        ...
+
+    def write_within(self, size_bytes: int, times: int, within_s: float) -> float | None:
+        """Write so much, so often, in the place of the replica, and wait each time until the disk has it. Return the
+        seconds that it took, None if that was more than `within_s`. Raises NotReadyError. Nothing stays."""
+        ...
+
+
 class ProcessControl(Protocol):
     """One replica, as a fault may treat it (implemented by the deployment's driver)."""
 
@@ -84,6 +136,10 @@ class ProcessControl(Protocol):
 
     def inside(self) -> Inside | None:
         """Return what finds all of its processes; None while it is down."""
+        ...
+
+    def disk(self) -> DiskControl | None:
+        """Return the disk of its own; None for one that has none."""
         ...
 
     def freeze(self) -> None:
@@ -245,6 +301,7 @@ __all__ = [
     "Applied",
     "Container",
     "Desk",
+    "DiskControl",
     "Exit",
     "Fault",
     "FaultKind",

@@ -9,13 +9,16 @@ from urllib.parse import quote
 
 from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Service
-from chaosctl.experiment.units import format_duration
+from chaosctl.experiment.units import format_duration, format_size
 from chaosctl.relay.contract import ProxySpec, ProxyState, RelayInfo, Toxic
 from chaosctl.safety.commands import Ran
+from chaosctl.safety.disk import FILLER
+from chaosctl.safety.disk_undo import FillerUndo, ThrottleUndo, WritableUndo
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.inside import Inside
 from chaosctl.safety.processes import Process
 from chaosctl.safety.standing import Standing
+from chaosctl.safety.throttle import Throttle
 from chaosctl.safety.undo import CommandUndo, HttpUndo, SignalUndo, Undo, to_json
 
 ENDING = ("SIGKILL", "SIGTERM")
@@ -127,6 +130,10 @@ class ProcessStandIn:
         """Return what stands in for its processes."""
         return InsideStandIn(self.number, 0, False, self.label, self.notes) if self._up else None
 
+    def disk(self) -> DiskStandIn | None:
+        """Return its disk, if the target says that it has one."""
+        return None if self.definition.disk_bytes is None else DiskStandIn(self.label, self.notes)
+
     def freeze(self) -> None:
         """Note the signal."""
         self.signal("SIGSTOP")
@@ -198,6 +205,60 @@ class InsideStandIn(Inside):
     def signal(self, process: Process, name: str) -> None:
         """Note the signal."""
         self.notes.add(f"{name} to {process.command} in {self.label}")
+
+
+@dataclass(frozen=True)
+class DiskStandIn:
+    """A disk (`faults.contract.DiskControl`) that nobody has made. Nobody asks it anything in a dry run."""
+
+    label: str
+    notes: Notes
+
+    @property
+    def folder(self) -> str:
+        """Return what stands for it."""
+        return f"<{self.label}.state>"
+
+    def free_bytes(self) -> int:
+        """Return 0."""
+        return 0
+
+    def write(self, size_bytes: int) -> int:
+        """Write nothing."""
+        return 0
+
+    def filling(self) -> Undo:
+        """Return the removal of the file."""
+        return FillerUndo(f"{self.folder}/{FILLER}")
+
+    def fill(self, leave_bytes: int) -> None:
+        """Note it."""
+        self.notes.add(f"fill the disk of {self.label} with {self.folder}/{FILLER} up to {format_size(leave_bytes)}")
+
+    def failing(self) -> Undo:
+        """Return what ends it."""
+        return WritableUndo(f"{self.folder}.disk")
+
+    def fail(self) -> None:
+        """Note it."""
+        self.notes.add(f"make {self.folder}.disk, the file that holds the disk of {self.label}, immutable")
+
+    def slowing(self) -> Undo:
+        """Return what lifts the bounds."""
+        return ThrottleUndo((f"<control group of {self.label}>",), f"<device of {self.label}>")
+
+    def slow(self, bounds: Throttle) -> None:
+        """Note it."""
+        rate = None if bounds.bytes_per_s is None else f"{format_size(bounds.bytes_per_s)}/s"
+        self.notes.add(f"hold {self.label} to {rate or f'{bounds.operations_per_s} operations/s'} on its disk")
+
+    def held_to(self) -> tuple[str, ...]:
+        """Return nothing."""
+        return ()
+
+    def write_within(self, size_bytes: int, times: int, within_s: float) -> float | None:
+        """Write nothing."""
+        return 0.0
 
 
 @dataclass(frozen=True)

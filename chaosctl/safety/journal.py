@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any
 
 from chaosctl.errors import RecordingError
+from chaosctl.safety.disk_undo import DiskUndo
 from chaosctl.safety.lines import append_line
 from chaosctl.safety.undo import CommandUndo, ContainersUndo, Played, Undo, from_json, play, to_json
 
@@ -106,7 +107,7 @@ def play_pending(path: Path, timeout_s: float = 2.0, within_s: float = 30.0) -> 
 def _play_until(action: Undo, timeout_s: float, end_s: float) -> Played:
     left_s = end_s - monotonic()
     # These have a bound of their own: nobody else would do what they do.
-    if left_s <= 0 and not isinstance(action, ContainersUndo | CommandUndo):
+    if left_s <= 0 and not isinstance(action, ContainersUndo | DiskUndo | CommandUndo):
         return Played(action, False, "not tried: the time for undoing was over")
     return play(action, min(timeout_s, left_s))
 

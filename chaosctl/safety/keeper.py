@@ -234,7 +234,10 @@ class KeeperLoop:
         _, left = end_found(self._all_of_run, 0.0)
         for pid in {pid for pid, _ in self._outputs.values()}:
             self._drain(pid)
-        left += _undo(self._run.journal)
+        undone = _undo(self._run.journal)
+        if left:  # what waits for a disk that was slow until now could not be ended before
+            _, left = end_found(self._all_of_run, 0.0)
+        left += undone
         record_interruption(self._run.bundle, time.monotonic_ns() - self._run.origin_ns, "keeper", left)
         if not left:  # otherwise `chaosctl restore` still has something to do
             processes_path(self._run.journal).unlink(missing_ok=True)

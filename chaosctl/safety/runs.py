@@ -115,6 +115,9 @@ def restore(run: Run, on_wait: Callable[[str], None] = lambda _: None) -> tuple[
             return (f"run {run.run_id}: nothing is left to do",)
         did, left = _end_what_is_left(run) if run.this_boot else ([], [])
         played = play_pending(run.journal)
+        if left:  # what waits for a disk that was slow until now could not be ended before
+            more, left = _end_what_is_left(run)
+            did += more
         did += [one.text for one in played if one.done]
         left += [
             f"{one.text}; mend what does not answer or restart it, then run `chaosctl restore` again"

@@ -25,6 +25,7 @@ from chaosctl.safety.container_undo import (
     ReconnectUndo,
     play_on_container,
 )
+from chaosctl.safety.disk_undo import DiskAction, DiskUndo, FillerUndo, ThrottleUndo, WritableUndo, play_on_disk
 from chaosctl.safety.engine import Engine, EngineError, remove_run
 from chaosctl.safety.label import LABEL
 from chaosctl.safety.processes import running, send_signal
@@ -87,7 +88,7 @@ class CommandUndo:
         object.__setattr__(self, "argv", tuple(self.argv))  # JSON has lists only
 
 
-Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | ContainerUndo | CommandUndo
+Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | ContainerUndo | DiskAction | CommandUndo
 _KINDS: Mapping[str, Callable[..., Undo]] = {
     "signal": SignalUndo,
     "http": HttpUndo,
@@ -97,6 +98,10 @@ _KINDS: Mapping[str, Callable[..., Undo]] = {
     "chain": ChainUndo,
     "limits": LimitsUndo,
     "queue": QueueUndo,
+    "disk": DiskUndo,
+    "filler": FillerUndo,
+    "throttle": ThrottleUndo,
+    "writable": WritableUndo,
     "command": CommandUndo,
 }
 
@@ -125,6 +130,8 @@ def play(action: Undo, timeout_s: float = 2.0) -> Played:
         return _play_containers(action)
     if isinstance(action, ContainerUndo):
         return Played(action, *play_on_container(action))
+    if isinstance(action, DiskAction):
+        return Played(action, *play_on_disk(action))
     return _play_http(action, timeout_s)
 
 

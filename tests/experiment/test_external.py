@@ -112,6 +112,11 @@ def test_no_fault_acts_on_processes_that_are_not_ours(wrong: Wrong, name: str) -
     ), problems
 
 
+def test_no_disk_is_given_to_what_is_not_ours(wrong: Wrong) -> None:
+    (problem,) = wrong(EXTERNAL, "target.services.world.disk=64MiB")
+    assert "chaosctl does not start 'world', so it cannot give it a disk; leave `disk` out" in problem
+
+
 def test_a_digest_over_a_kill_is_not_asked_for(wrong: Wrong) -> None:
     text = EXTERNAL.replace("    world:\n", "    world:\n      offers: { digest: { command: [d] } }\n")
     (problem,) = wrong(text + "objectives: { same_digest: kill }\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaosctl.errors import ExperimentError
+from chaosctl.experiment.kinds import FaultKind
 from chaosctl.experiment.loader import load_experiment
 from chaosctl.faults.registry import fault_kinds
 from chaosctl.verify.registry import objective_kinds
@@ -20,6 +21,7 @@ target:
   services:
     world: {{ run: [world], image: 'world:1', ports: [main], probe: {{ send: "PING\\n", expect: PONG }} }}
     ledger: {{ run: [ledger], image: 'ledger:1', ports: [main], restart: {{ after: 1s, at_most: 3 }} }}
+    stored: {{ run: [stored], image: 'stored:1', disk: 16MiB }}
   links:
     bots-world: {{ to: world }}
 swarm: {{ bots: "bots.py:Player", users: 10, ramp: 1s }}
@@ -53,6 +55,15 @@ def test_what_only_containers_have_is_refused_for_processes(kind: object, tmp_pa
     (text,) = problems(tmp_path, item, "process")
     assert "only containers have" in text
     assert "or use `driver: docker`" in text
+
+
+@pytest.mark.parametrize("kind", [kind for kind in fault_kinds().values() if kind.needs_disk], ids=lambda k: k.name)
+@pytest.mark.parametrize("driver", ["process", "docker"])
+def test_a_fault_on_a_disk_needs_one(driver: str, kind: FaultKind, tmp_path: Path) -> None:
+    item = kind.example.strip("{} ").partition(",")[2]
+    (text,) = problems(tmp_path, item, driver)
+    assert text == f"{kind.name} acts on a disk of the service's own, and 'world' has none; add `disk: 64MiB` to it"
+    assert problems(tmp_path, item.replace("on: world", "on: stored"), driver) == []
 
 
 @pytest.mark.parametrize("driver", ["process", "docker"])

@@ -122,7 +122,7 @@ def test_every_kind_of_fault_can_be_rehearsed(kind: str) -> None:
     example = re.sub(r"\bon: [^,}]+", f"on: {place} ", made.example)
     if kind == "rollback":
         example = f"{{ at: 0s, fault: deploy, on: tiny, version: '2', env: {{ A: b }} }}, {example}"
-    calls = calls_of(TINY, item(example), "duration=300s")
+    calls = calls_of(TINY, item(example), "duration=300s", "target.services.tiny.disk=16MiB")
     assert [call for call in calls if call.by.endswith(f"-{kind}") and not call.what.startswith("fails")]
 
 
