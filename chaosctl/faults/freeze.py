@@ -11,8 +11,7 @@ from chaosctl.errors import NotReadyError
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.faults import processes
 from chaosctl.faults.contract import Applied, Inside, NowNs, Place, Proof
-from chaosctl.safety.inside import shown
-from chaosctl.safety.processes import Process, running, thread_states
+from chaosctl.safety.processes import Process, running, shown, thread_states
 from chaosctl.safety.undo import SignalUndo, Undo
 
 Found = tuple[str, Inside, tuple[Process, ...]]

@@ -12,10 +12,12 @@ from chaosctl.experiment.model import Service
 from chaosctl.experiment.units import format_duration, format_size
 from chaosctl.relay.contract import ProxySpec, ProxyState, RelayInfo, Toxic
 from chaosctl.safety.commands import Ran
+from chaosctl.safety.descriptors import Descriptors
 from chaosctl.safety.disk import FILLER
 from chaosctl.safety.disk_undo import FillerUndo, ThrottleUndo, WritableUndo
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.inside import Inside
+from chaosctl.safety.inside_undo import DescriptorsUndo
 from chaosctl.safety.processes import Process
 from chaosctl.safety.standing import Standing
 from chaosctl.safety.throttle import Throttle
@@ -206,6 +208,14 @@ class InsideStandIn(Inside):
         """Note the signal."""
         self.notes.add(f"{name} to {process.command} in {self.label}")
 
+    def descriptors(self, process: Process) -> Descriptors:
+        """Return three that are open, of as many as there usually may be."""
+        return Descriptors(frozenset(range(3)), 1024)
+
+    def limit_descriptors(self, process: Process, limit: int) -> None:
+        """Note that it is limited; how many it will have open is not known."""
+        self.notes.add(f"limit the open files of {process.command} processes in {self.label} to what they have open")
+
 
 @dataclass(frozen=True)
 class DiskStandIn:
@@ -294,6 +304,8 @@ def undo_in_words(action: Undo, labels: Mapping[int, str]) -> str:
         return request(action.method, action.url, action.body)
     if isinstance(action, SignalUndo):
         return f"{action.signal} to {labels[action.pid]}"
+    if isinstance(action, DescriptorsUndo):
+        return f"give the processes in {labels[action.pid]} their limits on open files again"
     if isinstance(action, CommandUndo):
         return f"run {_in_one_line(action.argv)}, within {action.within_s:g} s"
     return json.dumps(to_json(action))

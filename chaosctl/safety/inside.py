@@ -11,7 +11,8 @@ from pathlib import PurePath
 
 from chaosctl.errors import NotReadyError
 from chaosctl.safety import cgroups
-from chaosctl.safety.processes import PROC, Process, descendants, look, running, send_signal, session_members
+from chaosctl.safety.descriptors import Descriptors, descriptors_of, limit_descriptors
+from chaosctl.safety.processes import PROC, Process, descendants, look, running, send_signal, session_members, shown
 
 # Any would do: an engine puts a container into one group of each controller.
 _CONTROLLER = "freezer"
@@ -47,10 +48,13 @@ class Inside:
         if not sent:
             raise NotReadyError(f"{shown(process)} has just ended")
 
+    def descriptors(self, process: Process) -> Descriptors:
+        """Return the file descriptors of one of them. Raises NotReadyError likewise."""
+        return descriptors_of(process)
 
-def shown(process: Process) -> str:
-    """Return `nginx (process 17)`."""
-    return f"{process.command} (process {process.pid})"
+    def limit_descriptors(self, process: Process, limit: int) -> None:
+        """Set the soft limit of one of them. Raises NotReadyError likewise."""
+        limit_descriptors(process, limit)
 
 
 def command_line(pid: int) -> Sequence[str]:

@@ -33,6 +33,11 @@ class Process:
         return self.state in "ZX"
 
 
+def shown(process: Process) -> str:
+    """Return `nginx (process 17)`."""
+    return f"{process.command} (process {process.pid})"
+
+
 def look(pid: int) -> Process | None:
     """Return the process with this id now, a zombie included; None when there is none."""
     try:

@@ -27,6 +27,7 @@ from chaosctl.safety.container_undo import (
 )
 from chaosctl.safety.disk_undo import DiskAction, DiskUndo, FillerUndo, ThrottleUndo, WritableUndo, play_on_disk
 from chaosctl.safety.engine import Engine, EngineError, remove_run
+from chaosctl.safety.inside_undo import DescriptorsUndo, put_back
 from chaosctl.safety.label import LABEL
 from chaosctl.safety.processes import running, send_signal
 
@@ -88,7 +89,7 @@ class CommandUndo:
         object.__setattr__(self, "argv", tuple(self.argv))  # JSON has lists only
 
 
-Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | ContainerUndo | DiskAction | CommandUndo
+Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | ContainerUndo | DiskAction | CommandUndo | DescriptorsUndo
 _KINDS: Mapping[str, Callable[..., Undo]] = {
     "signal": SignalUndo,
     "http": HttpUndo,
@@ -103,6 +104,7 @@ _KINDS: Mapping[str, Callable[..., Undo]] = {
     "throttle": ThrottleUndo,
     "writable": WritableUndo,
     "command": CommandUndo,
+    "descriptors": DescriptorsUndo,
 }
 
 
@@ -124,6 +126,8 @@ def play(action: Undo, timeout_s: float = 2.0) -> Played:
         return _play_command(action)
     if isinstance(action, SignalUndo):
         return _play_signal(action)
+    if isinstance(action, DescriptorsUndo):
+        return Played(action, *put_back(action))
     if isinstance(action, UnpauseUndo):
         return _play_unpause(action, timeout_s)
     if isinstance(action, ContainersUndo):

@@ -22,7 +22,7 @@ def test_each_is_proved_and_proved_gone(place: Place, words: tuple[str, ...]) ->
     run = place.run(f"inside-{len(words)}", *words, file=INSIDE)
     ended = run.ended()
     assert ended.code == 0, ended
-    kinds = {"f1-freeze"}
+    kinds = {"f1-freeze", "f2-fill_fds"}
     assert {one["fault"] for one in run.events("fault_proved") if one["proved"]} == kinds
     assert {one["fault"] for one in run.events("fault_heal_proved") if one["proved"]} == kinds
     assert run.events("cleanup_failed") == []
@@ -33,7 +33,7 @@ def test_each_is_proved_and_proved_gone(place: Place, words: tuple[str, ...]) ->
 def test_killed_while_they_are_in_force_nothing_is_left(place: Place) -> None:
     engine = local_engine()
     run = place.run("inside-killed", *IN_CONTAINERS, file=INSIDE)
-    run.wait_for("fault_proved", fault="f1-freeze")
+    run.wait_for("fault_proved", fault="f2-fill_fds")
     run.signal(signal.SIGKILL)
     wait_until(lambda: not all_of(engine, run.run_id), "its containers and its network are gone")
     run.nothing_is_left(within_s=10.0)

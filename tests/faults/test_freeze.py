@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,10 @@ from chaosctl.errors import NotReadyError
 from chaosctl.faults import processes
 from chaosctl.faults.contract import Inside, Place
 from chaosctl.faults.registry import faults
-from chaosctl.safety.processes import look, thread_states
+from chaosctl.safety.processes import thread_states
 from tests.faults.boxes import SERVICE, box
 from tests.faults.conftest import NOT_APPLIED, inject, params_of, prove, prove_healed
+from tests.faults.insides import replica_of
 from tests.faults.undoing import undo_elsewhere
 
 pytestmark = pytest.mark.e2e
@@ -27,40 +27,12 @@ def _shorter_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes.wait_until, "__defaults__", (0.3,))
 
 
-class Replica:
-    """A main process with three children; what of a replica the faults on insides need."""
-
-    service, index = "world", 0
-
-    def __init__(self) -> None:
-        self.main = subprocess.Popen(["sh", "-c", "sleep 60 & sleep 61 & cat & echo; wait"], stdout=subprocess.PIPE)
-        assert self.main.stdout is not None
-        self.main.stdout.readline()
-
-    def inside(self) -> Inside | None:
-        process = look(self.main.pid) if self.main.poll() is None else None
-        return Inside(process.pid, process.start_ticks, boxed=False) if process else None
-
-    def end(self) -> None:
-        inside = self.inside()
-        for one in inside.members() if inside else ():
-            inside.signal(one, "SIGKILL")
-        self.main.wait()
-        assert self.main.stdout is not None
-        self.main.stdout.close()
-
-
 @contextmanager
 def place_of() -> Iterator[tuple[Place, Inside]]:
-    replica = Replica()
-    inside = replica.inside()
-    assert inside is not None
-    try:
+    with replica_of("sh", "-c", "sleep 60 & sleep 61 & cat & echo; wait") as (place, _, inside):
         # The shell forks before it says so, but its children become what they are later.
         assert processes.wait_until(lambda: len(inside.named("sleep")) == 2, 5.0)
-        yield Place("world", processes=(replica,)), inside
-    finally:
-        replica.end()
+        yield place, inside
 
 
 def stopped(inside: Inside) -> list[int]:

@@ -42,6 +42,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("freeze", {}, "'process' is missing"),
     ("freeze", {"process": ""}, "at least 1 character"),
     ("freeze", {"process": "nginx", "pick": "any"}, "oldest"),
+    ("fill_fds", {"leave": -1}, "write at least 0"),
+    ("fill_fds", {"leave": True}, "is not a whole number"),
     ("cpu", {"cores": 0}, "write at least"),
     ("cpu", {}, "'cores' is missing"),
     ("memory", {"limit": "5MiB"}, "write at least 6"),

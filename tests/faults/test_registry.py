@@ -14,8 +14,7 @@ from chaosctl.faults.registry import fault_kinds, faults
 
 LINKS = {"latency", "bandwidth", "partition", "slow_close", "slicer", "data_limit"}
 SERVICES = {"kill", "stop", "pause", "restart", "deploy", "rollback", "command", "crash", "disconnect", "loss", "block"}
-SERVICES |= {"cpu", "memory", "split", "freeze", "netem", "throttle"}
-SERVICES |= {"disk_full", "disk_slow", "io_errors"}
+SERVICES |= {"cpu", "memory", "split", "freeze", "netem", "throttle", "disk_full", "disk_slow", "io_errors", "fill_fds"}
 COMMON = {"at", "for", "fault", "on"}
 
 
