@@ -22,6 +22,7 @@ SLOWER = sets(
     *("swarm.users=30", "timeline[1].at=5s", "timeline[2].at=13s", "duration=18s"),
     *("objectives.recovery.serviceable=7s", "objectives.recovery.steady=7s"),
 )
+ON_LINKS = ("cut-off", "one-way", "slow-ledger")
 Runs = dict[str, Run]
 
 
@@ -95,6 +96,20 @@ def test_world_crash_passes_in_containers_too(place: Place, engine: Engine) -> N
     assert all_of(engine, run.run_id) == []
     of_run(run)
     told_of_the_kill(run)
+
+
+@pytest.fixture(scope="module")
+def on_links(place: Place) -> dict[str, tuple[Run, Ended]]:
+    """Short runs of the arena's experiments on links, side by side."""
+    words = (*sets("swarm.users=30", "probe.timeout=800ms"), *IN_CONTAINERS)
+    runs = {name: place.run(name, *SHORT[name], *words, file=ARENA / f"{name}.yaml") for name in ON_LINKS}
+    return {name: (run, run.ended(150)) for name, run in runs.items()}
+
+
+@pytest.mark.parametrize("name", ON_LINKS)
+def test_links_are_cut_one_way_and_slow_in_containers_too(on_links: dict[str, tuple[Run, Ended]], name: str) -> None:
+    run, ended = on_links[name]
+    passed(run, ended, "embedded")
 
 
 def of_run(run: Run) -> None:
