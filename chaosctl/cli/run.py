@@ -32,6 +32,7 @@ from chaosctl.errors import RecordingError, UsageError
 if TYPE_CHECKING:
     from chaosctl.experiment.loader import Loaded
     from chaosctl.plan.model import Plan
+    from chaosctl.runner.relays import WantedRelay
 
 
 class RelayChoice(StrEnum):
@@ -40,6 +41,7 @@ class RelayChoice(StrEnum):
     AUTO = "auto"
     EMBEDDED = "embedded"
     TOXIPROXY = "toxiproxy"
+    CONTAINER = "container"
 
 
 Trials = Annotated[
@@ -68,10 +70,21 @@ def command(
     trials: Trials = 1,
     relay: Annotated[
         RelayChoice,
-        typer.Option(help="auto: a Toxiproxy given or found on PATH, otherwise the embedded relay."),
+        typer.Option(
+            help="auto: a Toxiproxy given or found on PATH, otherwise the embedded relay. container: a Toxiproxy in a "
+            "container beside those of the target; with a remote engine that is what auto means."
+        ),
     ] = RelayChoice.AUTO,
     toxiproxy: Annotated[
         str | None, typer.Option("--toxiproxy", help="Use this running Toxiproxy server.", metavar="URL")
+    ] = None,
+    relay_image: Annotated[
+        str | None,
+        typer.Option(
+            "--relay-image",
+            metavar="NAME",
+            help="Make the relay's container from this image of Toxiproxy, and not from the server on PATH.",
+        ),
     ] = None,
     allow_external: AllowExternal = None,
     dry_run: Annotated[
@@ -83,6 +96,7 @@ def command(
     """Run the experiment and exit with its verdict's code."""
     from chaosctl.faults.registry import fault_kinds
     from chaosctl.plan.build import build_plan
+    from chaosctl.runner.relays import WantedRelay
 
     if toxiproxy is not None:
         toxiproxy = _checked_address(toxiproxy)
@@ -93,9 +107,8 @@ def command(
     refuse_unless_allowed(loaded, allow_external)
     run_id = new_run_id()
     folder = out if out is not None else REPORTS / loaded.experiment.name / run_id
-    how = How(
-        loaded, relay.value, toxiproxy, _view_mode(quiet, as_json), folder if out is None else None, allow_external
-    )
+    wanted_relay = WantedRelay(relay.value, toxiproxy, relay_image)
+    how = How(loaded, wanted_relay, _view_mode(quiet, as_json), folder if out is None else None, allow_external)
 
     def play(seed: int, bundle: Path, run_id: str, series: Mapping[str, Any] | None = None) -> None:
         record(how, build_plan(loaded, seed, fault_kinds()), bundle, run_id, series)
@@ -122,8 +135,7 @@ class How:
     `allow_external` is the experiment that may act on what chaosctl did not start."""
 
     loaded: Loaded
-    relay: str
-    toxiproxy: str | None
+    relay: WantedRelay
     mode: Literal["live", "plain", "quiet"]
     latest: Path | None
     allow_external: str | None = None
@@ -169,11 +181,13 @@ def record(how: How, plan: Plan, folder: Path, run_id: str, series: Mapping[str,
     from chaosctl.faults.registry import faults
     from chaosctl.plan.codec import plan_to_json
     from chaosctl.recording.writer import RunWriter
+    from chaosctl.runner.elsewhere import refuse_what_cannot_be_there
     from chaosctl.runner.run import Run, RunOptions
     from chaosctl.safety.lever import refuse_if_pulled
 
     refuse_unless_allowed(how.loaded, how.allow_external)
     refuse_if_pulled()
+    refuse_what_cannot_be_there(how.loaded.experiment.target, plan, faults(), how.relay, os.environ)
     writer = RunWriter.create(folder)
     run = {**identity(how.loaded, plan, run_id), **({"trials": dict(series)} if series else {})}
     writer.start(how.loaded.source, plan_to_json(plan), run)
@@ -183,7 +197,7 @@ def record(how: How, plan: Plan, folder: Path, run_id: str, series: Mapping[str,
     view = make_view(plan, Console(stderr=True, highlight=False), how.mode)
     view.start()
     try:
-        options = RunOptions(run_id=run_id, relay=how.relay, toxiproxy_url=how.toxiproxy)
+        options = RunOptions(run_id=run_id, relay=how.relay)
         end = Run(how.loaded, plan, faults(), options, writer, view, MonotonicClock(), os.environ).execute()
     finally:
         view.stop()

@@ -117,13 +117,15 @@ def _refuse_if_full(folder: Path) -> None:
 
 def _how(recording: Recording, loaded: Loaded, allow_external: str | None) -> running.How:
     """Return how the run was made: over the same kind of relay."""
+    from chaosctl.runner.relays import WantedRelay
+
     said = recording.events_named("relay")
     relay = dict(said[0].fields) if said else {}
     attached = relay.get("started_by_us") is False
+    kind = "container" if relay.get("in_container") else str(relay.get("kind", "auto"))
     return running.How(
         loaded=loaded,
-        relay=str(relay.get("kind", "auto")),
-        toxiproxy=str(relay["api_url"]) if attached and "api_url" in relay else None,
+        relay=WantedRelay(kind, str(relay["api_url"]) if attached and "api_url" in relay else None),
         mode="quiet",
         latest=None,
         allow_external=allow_external,

@@ -12,8 +12,13 @@ from dataclasses import replace
 from chaosctl.deploy.containers import ContainerLauncher
 from chaosctl.deploy.contract import Replica
 from chaosctl.deploy.readiness import Check, LogCheck, check_of
-from chaosctl.experiment.model import Ready
+from chaosctl.exchange import exchange
+from chaosctl.experiment.model import Hello, Ready
 from chaosctl.safety.engine import EngineError
+
+# Says nothing and expects nothing: a bare connection.
+NOTHING = Hello(send="", expect="", http=None, port=None)
+_HELD_S = 0.3
 
 
 class HealthCheck:
@@ -84,11 +89,37 @@ class _AtItsAddress:
         return self._check.holds(within_s)
 
 
+class _Held:
+    """Ready when a published port of another machine holds a connection: the engine's proxy may accept there for a
+    container that does not listen yet, and then closes at once."""
+
+    def __init__(self, port: str, address: str) -> None:
+        self._port = port
+        self._address = address
+        self._last = "not tried yet"
+
+    def describe(self) -> str:
+        """Say which port."""
+        return f"port {self._port} ({self._address}) holds a connection (last: {self._last})"
+
+    def holds(self, within_s: float) -> bool:
+        """Connect, and listen for a moment."""
+        met = exchange(self._address, NOTHING, min(max(within_s, 0.1), _HELD_S))
+        self._last = f"{met.outcome}: {met.detail}"
+        return met.connected_ns is not None and met.outcome in ("silent", "answered", "wrong")
+
+
 def container_checks(
-    ready: Ready | None, launcher: ContainerLauncher, replica: Replica, argv: Sequence[str], ports: Mapping[str, int]
+    ready: Ready | None,
+    launcher: ContainerLauncher,
+    replica: Replica,
+    argv: Sequence[str],
+    ports: Mapping[str, int],
+    *,
+    remote: bool = False,
 ) -> Callable[[], Check | None]:
     """Return what makes a readiness check for each start. `argv` is `ready.command` filled in, `ports` are the numbers
-    inside."""
+    inside; from another machine than the engine's they are asked where they are published."""
     if ready is None:
         return lambda: None
     if ready.log is not None:
@@ -98,4 +129,9 @@ def container_checks(
         return lambda: HealthCheck(launcher, replica)
     if ready.command is not None:
         return lambda: InsideCheck(launcher, replica, argv)
+    if remote:
+        if ready.tcp is not None and ready.tcp in replica.ports:
+            port = ready.tcp
+            return lambda: _Held(port, replica.ports[port])
+        return lambda: check_of(ready, replica, (), {}, replica.state_dir)
     return lambda: _AtItsAddress(ready, launcher, replica, ports)

@@ -1,4 +1,4 @@
-"""Replicas as containers of the engine on this machine: one container each, started again as long as its version stays.
+"""Replicas as containers of an engine: one container each, started again as long as its version stays.
 
 Its output is followed by a thread of ours, which also sees its end; so logs are bounded and ends are noticed as those
 of processes are. The engine's own restart policies are off: chaosctl plays `restart`, so that `after` and `at_most`
@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 from chaosctl.deploy.contract import Replica
 from chaosctl.deploy.launcher import LOG_LIMIT_BYTES, Command
+from chaosctl.deploy.remote_state import fetch, let_all_write, volume
 from chaosctl.errors import NotReadyError
 from chaosctl.safety.bounded_log import BoundedLog
 from chaosctl.safety.container import Container
@@ -94,11 +96,17 @@ class ContainerLauncher:
             raise NotReadyError(f"{replica.name} did not take {name}: {error}") from error
         return True
 
+    def runs(self, replica: Replica, process: Spawned) -> bool:
+        """Look at it in /proc; where that is another machine's, ask the engine."""
+        if not self._engine.is_remote:
+            return running(process.pid, process.start_ticks) is not None
+        return process.pid > 0 and _identity(self.state(replica)) == process
+
     def clear_away(self, process: Spawned) -> None:
         """Do nothing: with its main process the kernel ends all others of a container."""
 
     def alive(self, process: Spawned) -> tuple[int, ...]:
-        """Return the main process, if it runs."""
+        """Return the main process, if it runs here."""
         return (process.pid,) if running(process.pid, process.start_ticks) else ()
 
     def container(self, replica: Replica) -> Container | None:
@@ -160,6 +168,11 @@ class ContainerLauncher:
         code = self._ask("GET", f"/exec/{made['Id']}/json")["ExitCode"]
         return None if code is None else int(code)
 
+    def fetch_state(self, replica: Replica) -> None:
+        """Copy what is in its volume to its folder on this machine. Raises NotReadyError."""
+        if (box := self._boxes.get(replica.name)) is not None:
+            fetch(self._engine, box.id, STATE, replica.state_dir)
+
     def close(self) -> None:
         """Close the logs: nothing is written to them any more."""
         for log in self._logs.values():
@@ -212,18 +225,30 @@ class ContainerLauncher:
                 "NetworkMode": self._setting.network,
                 "PortBindings": published,
                 "LogConfig": _ENGINE_LOG,
-                "Mounts": [{"Type": "bind", "Source": str(replica.state_dir), "Target": STATE}],
+                "Mounts": [self._state_of(replica)],
             },
             "NetworkingConfig": {"EndpointsConfig": {self._setting.network: {"Aliases": aliases(replica)}}},
         }
         name = f"chaosctl-{self._setting.run_id}-{replica.service}-{replica.index}"
-        return str(self._ask("POST", "/containers/create", wanted, name=name)["Id"])
+        made = str(self._ask("POST", "/containers/create", wanted, name=name)["Id"])
+        if self._engine.is_remote:
+            let_all_write(self._engine, made, STATE)
+        return made
+
+    def _state_of(self, replica: Replica) -> Mapping[str, Any]:
+        if self._engine.is_remote:
+            return volume(self._setting.run_id, replica, STATE)
+        return {"Type": "bind", "Source": str(replica.state_dir), "Target": STATE}
 
     def _process(self, container: str) -> Spawned:
-        """Return its main process, as this machine sees it."""
-        pid = int(self._ask("GET", f"/containers/{container}/json")["State"]["Pid"])
-        process = look(pid) if pid > 0 else None
-        return Spawned(next(self._unseen), 0) if process is None else Spawned(process.pid, process.start_ticks)
+        """Return its main process, as this machine sees it, or as the engine of another one does."""
+        state = self._ask("GET", f"/containers/{container}/json")["State"]
+        if self._engine.is_remote:
+            seen = _identity(state)
+        else:
+            process = look(int(state["Pid"])) if state["Pid"] else None
+            seen = None if process is None else Spawned(process.pid, process.start_ticks)
+        return seen or Spawned(next(self._unseen), 0)
 
     def _follow(self, replica: Replica, container: str, process: Spawned, output: HTTPResponse) -> None:
         """Write what it prints to its log until it ends, and say how that was."""
@@ -278,6 +303,15 @@ class ContainerLauncher:
     def _note(self, error: EngineError) -> None:
         if error.status is None:
             self._on_gone(str(error))
+
+
+def _identity(state: Mapping[str, Any]) -> Spawned | None:
+    """Return the main process by the engine's word (`State` of an inspection), None while it is down: its id on that
+    machine, and when it was started in µs."""
+    if not state.get("Running") or not state.get("Pid"):
+        return None
+    began = datetime.fromisoformat(state["StartedAt"])
+    return Spawned(int(state["Pid"]), round(began.timestamp() * 1_000_000))
 
 
 def aliases(replica: Replica) -> list[str]:

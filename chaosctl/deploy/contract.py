@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from chaosctl.safety.disk import Disk
+from chaosctl.safety.engine import Engine
 from chaosctl.safety.undo import Undo
 
 
@@ -29,6 +30,18 @@ class Replica:
         return f"{self.service}[{self.index}]"
 
 
+@dataclass(frozen=True)
+class Inside:
+    """Where the containers of a target find each other, for a relay that stands there too: the network, and the
+    address of a service's replica on it, by its port (`address_of("world", 0, "main")`). `host` is where their engine
+    publishes ports, and where this machine reaches them."""
+
+    engine: Engine
+    network: str
+    host: str
+    address_of: Callable[[str, int, str], str]
+
+
 class EventSink(Protocol):
     """Where a driver reports what happens to replicas: `sink("service_exited", service="world", replica=0, ...)`."""
 
@@ -43,6 +56,11 @@ class Driver(Protocol):
     @property
     def link_host(self) -> str:
         """The address of this machine at which the services reach the relay; known after `allocate`."""
+        ...
+
+    def inside(self) -> Inside | None:
+        """Return the network on which a relay reaches the services and is reached by them; None where they are in no
+        containers. Known after `allocate`."""
         ...
 
     def undo(self) -> tuple[Undo, ...]:

@@ -1,8 +1,9 @@
-"""The `docker` driver: services as containers of the engine on this machine, on a network of the run's own."""
+"""The `docker` driver: services as containers of an engine, here or elsewhere, on a network of the run's own."""
 
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 from chaosctl.deploy.container_checks import container_checks
 from chaosctl.deploy.containers import STATE, ContainerLauncher, Setting
-from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.contract import EventSink, Inside, Replica
 from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
 from chaosctl.deploy.fleet import Fleet, Sight, place_in
 from chaosctl.deploy.images import Image, as_recorded, find_images, look_up
@@ -22,7 +23,8 @@ from chaosctl.deploy.restart import Supervisor
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Target
-from chaosctl.safety.engine import RUN_LABEL, Engine, EngineError, local_engine
+from chaosctl.safety.engine import RUN_LABEL, Engine, EngineError, named_engine
+from chaosctl.safety.engine_address import host_of
 from chaosctl.safety.ports import LOOPBACK, ReservedPorts, is_taken, reserve_ports
 from chaosctl.safety.undo import ContainersUndo, Undo, play
 
@@ -50,21 +52,23 @@ class DockerDriver:
         on_gone: Callable[[str], None],
     ) -> None:
         """`folder` is the experiment's; `environ` names the engine; `abort` ends the waiting of `up` early; `on_gone`
-        is called, maybe more than once, when the engine no longer answers. Raises NotReadyError for an engine that is
-        not on this machine."""
+        is called, maybe more than once, when the engine no longer answers. Raises NotReadyError for an engine that
+        cannot be used."""
         self._target = target
         self._folder = folder
         self._bundle = bundle.absolute()
         self._run_id = run_id
         self._origin_ns = origin_ns
         self._sink = sink
-        self._engine = local_engine(environ)
         self._environ = environ
+        self._engine = named_engine(environ)
+        self._host = published_at(self._engine, environ)
         self._on_gone = on_gone
         self._engine_is_gone = threading.Event()
         self._fleet = Fleet(start_order, abort)
         self._images: Mapping[str, Image] = {}
         self._gateway = ""
+        self._is_fetched = False
         self._ports: ReservedPorts | None = None
         self._supervisor: Supervisor | None = None
         self._launcher: ContainerLauncher | None = None
@@ -73,6 +77,14 @@ class DockerDriver:
     def link_host(self) -> str:
         """The address of this machine on the run's network: containers reach the relay there, and nobody else does."""
         return self._gateway
+
+    def inside(self) -> Inside:
+        """Return the run's network, where each replica has a name of its own."""
+
+        def address_of(service: str, index: int, port: str) -> str:
+            return f"{service}-{index}:{self._inner_port(self._fleet.process(service, index).replica, port)}"
+
+        return Inside(self._engine, f"chaosctl-{self._run_id}", self._host, address_of)
 
     def undo(self) -> tuple[Undo, ...]:
         """Return what removes everything of the run by its label. Raises NotReadyError where no engine answers."""
@@ -94,7 +106,7 @@ class DockerDriver:
             logs = self._bundle / "logs"
             self._images = find_images(engine, services, self._folder, logs, self._fleet.abort)
             self._check_health()
-            network = f"chaosctl-{self._run_id}"
+            network = self.inside().network
             self._gateway = _make_network(engine, network, self._run_id)
             self._ports = reserve_ports(sum(len(one.ports) * one.replicas for one in services.values()))
             setting = Setting(self._run_id, network, self._inner_port)
@@ -128,6 +140,7 @@ class DockerDriver:
         # An engine that has gone says of nothing when it ends: what it comes back with is removed by force.
         for service in () if self._engine_is_gone.is_set() else reversed(self._fleet.start_order):
             self._end(self._fleet.of(service), self._target.services[service].stop_within_ns / 1e9)
+        self._fetch_states()
         removed = play(ContainersUndo(self._engine.address, self._run_id))
         left: tuple[str, ...] = () if removed.done else (f"{removed.text}; `chaosctl restore` removes what is left",)
         left += take_away_disks(self._bundle, self._target.services)
@@ -138,6 +151,18 @@ class DockerDriver:
         if self._ports is not None:
             self._ports.release()
         return left
+
+    def _fetch_states(self) -> None:
+        """Bring here what services offer of their state, as far as it is elsewhere."""
+        if self._launcher is None or not self._engine.is_remote or self._engine_is_gone.is_set() or self._is_fetched:
+            return
+        self._is_fetched = True
+        for one in self._fleet.replicas.values():
+            if one.definition.offers.input_log or one.definition.offers.digests:
+                try:
+                    self._launcher.fetch_state(one.replica)
+                except NotReadyError as error:
+                    self._sink("note", text=f"the state of {one.name} was not fetched: {error}")
 
     def _end(self, replicas: Sequence[SupervisedReplica], within_s: float) -> None:
         """End what runs of these. What does not end, or cannot be reached, is left to the removal."""
@@ -177,7 +202,7 @@ class DockerDriver:
         found = {}
         for name, service in self._target.services.items():
             for index in range(service.replicas):
-                published = {port: f"{LOOPBACK}:{next(ports)}" for port in service.ports}
+                published = {port: f"{self._host}:{next(ports)}" for port in service.ports}
                 bare = place_in(self._bundle, name, index, published)
                 place = with_disk(bare, service, self._bundle, self._environ)
                 # Whoever an image runs as: it has to write there.
@@ -192,7 +217,8 @@ class DockerDriver:
 
     def _begin(self, replica: SupervisedReplica) -> Start:
         """Start it for the first time. Raises NotReadyError when it cannot be started here and now."""
-        for port, address in replica.replica.ports.items():
+        # Those of another machine are the engine's to look at.
+        for port, address in () if self._engine.is_remote else replica.replica.ports.items():
             host, _, number = address.rpartition(":")
             if is_taken(host, int(number)):
                 raise NotReadyError(
@@ -232,7 +258,25 @@ class DockerDriver:
         assert self._launcher is not None, "allocate() comes first"
         argv = expand((ready.command if ready else None) or (), self._inside(replica))
         numbers = {port: self._inner_port(place, port) for port in place.ports}
-        return container_checks(ready, self._launcher, place, argv, numbers)
+        return container_checks(ready, self._launcher, place, argv, numbers, remote=self._engine.is_remote)
+
+
+def published_at(engine: Engine, environ: Mapping[str, str]) -> str:
+    """Return the address at which the engine publishes ports, and this machine reaches them. Loopback, or the address
+    of another engine's machine; CHAOSCTL_PUBLISH_AT names it where that is reached another way than the engine is.
+
+    Raises NotReadyError.
+    """
+    if not engine.is_remote:
+        return LOOPBACK
+    host = environ.get("CHAOSCTL_PUBLISH_AT") or host_of(engine.address)
+    try:
+        return str(socket.getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)[0][4][0])
+    except OSError as error:
+        raise NotReadyError(
+            f"{host} has no IPv4 address, at which the Docker Engine's machine could publish ports ({error.strerror}); "
+            "name one in CHAOSCTL_PUBLISH_AT"
+        ) from error
 
 
 def _make_network(engine: Engine, name: str, run_id: str) -> str:

@@ -128,6 +128,9 @@ class ExternalDriver:
         """Loopback, where the experiment does not say otherwise (`listen`)."""
         return LOOPBACK
 
+    def inside(self) -> None:
+        """Return None: nobody knows as what they run."""
+
     def undo(self) -> tuple[Undo, ...]:
         """Return nothing: it starts nothing."""
         return ()

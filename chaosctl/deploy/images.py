@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from chaosctl.errors import NotReadyError, RecordingError
 from chaosctl.experiment.model import Build, Service
 from chaosctl.safety.engine import Engine, EngineError
+from chaosctl.safety.engine_address import CERTIFICATES
 
 _LAST_LINES = 20
 _BUILD_SILENT_S = 600
@@ -133,7 +134,7 @@ def _lines(engine: Engine, context: Path, dockerfile: str, what: str) -> Iterato
     from docker.errors import DockerException
 
     try:
-        client = docker.APIClient(base_url=f"unix://{engine.address}", timeout=_BUILD_SILENT_S)
+        client = docker.APIClient(**_as_the_sdk_wants(engine.address), timeout=_BUILD_SILENT_S)
         try:
             # The context's ID and not the path: a Dockerfile named relative to the context stays so.
             yield from client.build(path=str(context), dockerfile=dockerfile, rm=True, forcerm=True, decode=True)
@@ -141,3 +142,17 @@ def _lines(engine: Engine, context: Path, dockerfile: str, what: str) -> Iterato
             client.close()
     except (DockerException, requests.RequestException, OSError, TypeError, json.JSONDecodeError) as error:
         raise NotReadyError(f"{what}: {error}") from error
+
+
+def _as_the_sdk_wants(address: str) -> dict[str, Any]:
+    """Return the SDK's words for an engine's address."""
+    from docker.tls import TLSConfig
+
+    parts = urlsplit(address)
+    if parts.scheme != "tls":
+        return {"base_url": address if parts.scheme else f"unix://{address}"}
+    ca, certificate, key = (str(Path(parts.path) / name) for name in CERTIFICATES)
+    return {
+        "base_url": f"https://{parts.netloc}",
+        "tls": TLSConfig(client_cert=(certificate, key), ca_cert=ca, verify=True),
+    }

@@ -47,6 +47,10 @@ class Launcher(Protocol):
         """Send a signal to its main process. Return False when that has ended; raises NotReadyError."""
         ...
 
+    def runs(self, replica: Replica, process: Spawned) -> bool:
+        """Say whether that very main process runs."""
+        ...
+
     def clear_away(self, process: Spawned) -> None:
         """End what an ended main process left behind."""
         ...

@@ -97,6 +97,9 @@ class ProcessDriver:
         """Loopback: everything runs here."""
         return LOOPBACK
 
+    def inside(self) -> None:
+        """Return None: processes are in no containers."""
+
     def undo(self) -> tuple[Undo, ...]:
         """Return what takes the disks away: the keeper ends the processes itself. Raises NotReadyError."""
         return undo_of_disks(self._bundle, self._target.services)

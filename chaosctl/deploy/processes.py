@@ -10,7 +10,7 @@ from chaosctl.deploy.launcher import LOG_LIMIT_BYTES, Command
 from chaosctl.errors import NotReadyError
 from chaosctl.safety.keeper_client import Keeper, Spawned
 from chaosctl.safety.label import end_processes
-from chaosctl.safety.processes import send_signal, session_members, thread_states
+from chaosctl.safety.processes import running, send_signal, session_members, thread_states
 from chaosctl.safety.undo import SignalUndo, Undo
 
 _STOPPED = frozenset("Tt")
@@ -34,6 +34,10 @@ class ProcessLauncher:
             return send_signal(process.pid, process.start_ticks, signal.Signals[name])
         except OSError as error:
             raise NotReadyError(f"{replica.name} did not take {name}: {error.strerror}") from error
+
+    def runs(self, replica: Replica, process: Spawned) -> bool:
+        """Look at it in /proc."""
+        return running(process.pid, process.start_ticks) is not None
 
     def clear_away(self, process: Spawned) -> None:
         """Kill the rest of its session."""

@@ -170,12 +170,12 @@ class SupervisedReplica:
     def pid(self) -> int | None:
         """Return its process id now, None while it is down."""
         current = self._current
-        return current.pid if current and running(current.pid, current.start_ticks) else None
+        return current.pid if current and self._launcher.runs(self.replica, current) else None
 
     def start_ticks(self) -> int | None:
         """Return the start time of that process (field 22 of /proc/PID/stat)."""
         current = self._current
-        return current.start_ticks if current and running(current.pid, current.start_ticks) else None
+        return current.start_ticks if current and self._launcher.runs(self.replica, current) else None
 
     def signal(self, name: str) -> None:
         """Send a signal to the main process, and to it only. Raises NotReadyError when there is none."""

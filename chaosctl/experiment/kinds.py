@@ -72,6 +72,8 @@ class FaultKind:
     `needs_containers`: processes have nothing that it could act on. `needs_restart`: the service's restart policy is
     all that ends it. `ports` are parameters that name a port of the service.
     `needs_disk`: the service must have a disk of its own, which is what it acts on.
+    `through_engine`: what it does to a container, and what it looks at, is all asked of the engine, which may then be
+    on another machine. Faults on links always are.
     `of_others`: it can act on services that chaosctl did not start. Faults on links always can.
     `lacks` returns what this machine lacks for it, None if nothing; it is asked before anything is started.
     `groups` makes it one that parts replicas from each other, and says how.
@@ -95,6 +97,7 @@ class FaultKind:
     of_others: bool = False
     lacks: Callable[[], str | None] | None = None
     groups: Grouping | None = None
+    through_engine: bool = False
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,7 @@ class Command:
         # Nobody knows what a command does, so the blast radius counts it.
         takes_down="while",
         of_others=True,
+        through_engine=True,
         summary="What the operator's own commands do (`inject`, `heal`, `prove`), over ssh or here",
         example="{ at: 5s, for: 3s, fault: command, on: world, "
         "inject: [ssh, world-1, sudo, systemctl, stop, world], heal: [ssh, world-1, sudo, systemctl, start, world], "

@@ -50,6 +50,7 @@ class Deploy:
         lasting="optional",
         dimension="life",
         takes_down="moment",
+        through_engine=True,
         summary="Another version takes the service's place, until `for:` is over or a `rollback` brings the first back",
         example="{ at: 5s, fault: deploy, on: world, version: '2', env: { RELEASE: '2' } }",
         filled_in=frozenset({"run", "env"}),

@@ -16,6 +16,7 @@ FAULT = Ending(
         lasting="optional",
         dimension="life",
         takes_down="while",
+        through_engine=True,
         summary="The process ends at once (SIGKILL). It stays down for `for:`, else its restart policy acts",
         example="{ at: 12s, fault: kill, on: world }",
     ),

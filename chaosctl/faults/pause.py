@@ -24,6 +24,7 @@ class Pause:
         lasting="always",
         dimension="life",
         takes_down="while",
+        through_engine=True,
         summary="The process is frozen (SIGSTOP; a container: the engine's pause) and goes on at the heal",
         example="{ at: 8s, for: 2s, fault: pause, on: world }",
     )

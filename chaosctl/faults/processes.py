@@ -100,8 +100,13 @@ def _fate_text(name: str, pid: int, exit: Exit | None) -> str:
 def is_up(process: ProcessControl) -> bool:
     """Say whether a replica runs: it has a process, and that is neither dead nor stopped."""
     pid = process.pid()
-    states = thread_states(pid) if pid is not None else frozenset()
-    return bool(states) and not states & (STOPPED | GONE) and not process.frozen()
+    if pid is None or process.frozen():
+        return False
+    container = process.container()
+    if container is not None and container.is_remote:
+        return True  # by its engine's word; the process with this id here is another one
+    states = thread_states(pid)
+    return bool(states) and not states & (STOPPED | GONE)
 
 
 def wait_until(is_so: Callable[[], bool], within_s: float = LOOK_S) -> bool:

@@ -126,7 +126,9 @@ def _text(process: ProcessControl, standing: Standing) -> str:
     version, shown = named(standing.version), _shown(standing)
     if pid is None:
         return f"{name}: {version} was started ({shown}) and ended before it was ready{_last_words(process)}"
-    seen = "runs" if _runs(pid, standing) else "was started as"
+    container = process.container()
+    in_sight = container is None or not container.is_remote
+    seen = "runs" if in_sight and _runs(pid, standing) else "was started as"
     ready = "is ready" if standing.ready else f"is not ready{_last_words(process)}"
     return f"{name}: process {pid} {seen} {version} ({shown}) and {ready}"
 

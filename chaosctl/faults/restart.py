@@ -39,6 +39,7 @@ class Restart:
         lasting="never",
         dimension="life",
         takes_down="moment",
+        through_engine=True,
         summary="The process is asked to end (SIGTERM, after `grace` SIGKILL) and is started again at once",
         example="{ at: 10s, fault: restart, on: ledger, grace: 2s }",
     )

@@ -13,6 +13,7 @@ FAULT = Ending(
         lasting="optional",
         dimension="life",
         takes_down="while",
+        through_engine=True,
         summary="The process is asked to end (SIGTERM). It stays down for `for:`, else its restart policy acts",
         example="{ at: 12s, for: 3s, fault: stop, on: 'gateway[0]' }",
     ),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from chaosctl.deploy.contract import Driver, Replica
+from chaosctl.deploy.contract import Driver, Inside, Replica
 from chaosctl.experiment.groups import Groups
 from chaosctl.experiment.model import Hello, Target
 from chaosctl.experiment.places import parse_on, replicas_text
@@ -23,7 +23,8 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class LinkProxy:
-    """One open listener of a link, as faults see it (`faults.contract.ProxyControl`)."""
+    """One open listener of a link, as faults see it (`faults.contract.ProxyControl`): `listen` and `upstream` as this
+    machine reaches them, `for_services` as the link's client services reach the listener."""
 
     planned: PlannedProxy
     name: str
@@ -31,6 +32,7 @@ class LinkProxy:
     upstream: str
     api_url: str
     relay: Relay
+    for_services: str
 
     def add_toxic(self, name: str, type: str, stream: Stream, attributes: Mapping[str, int]) -> None:
         """Add a toxic to it. Raises RelayError."""
@@ -41,25 +43,59 @@ class LinkProxy:
         self.relay.set_enabled(self.name, enabled)
 
 
-def open_links(
-    plan: Plan, replicas: Sequence[Replica], relay: Relay, run_id: str, service_host: str = LOOPBACK
-) -> tuple[LinkProxy, ...]:
-    """Make every planned proxy, with what its cohort always has on it. Raises RelayError.
+@dataclass(frozen=True)
+class Ends:
+    """The addresses of one listener. The relay is told to listen at `listen` and to lead to `upstream`; this machine
+    reaches the listener at `here` and what is behind it at `direct`, client services reach the listener at `services`.
+    None: where the relay says that it listens."""
+
+    listen: str
+    upstream: str
+    direct: str
+    here: str | None = None
+    services: str | None = None
+
+
+Wiring = Callable[[PlannedProxy], Ends]
+"""How a relay stands to both ends of the links that it carries."""
+
+
+def beside(replicas: Sequence[Replica], service_host: str = LOOPBACK) -> Wiring:
+    """Return the wiring of a relay on this machine.
 
     Bots connect on loopback, services at `service_host`: no listener is open to more than those who use it. Where the
     experiment says at what address a link listens, it does so there.
     """
-    addresses = {(replica.service, replica.index): replica.ports for replica in replicas}
-    return tuple(
-        _open(
-            proxy,
-            addresses[proxy.to_service, proxy.to_replica][proxy.to_port],
-            relay,
-            run_id,
-            LOOPBACK if proxy.cohort is not None else service_host,
-        )
-        for proxy in plan.proxies
-    )
+    addresses = _addresses(replicas)
+
+    def ends(planned: PlannedProxy) -> Ends:
+        to = addresses[planned.to_service, planned.to_replica][planned.to_port]
+        host = LOOPBACK if planned.cohort is not None else service_host
+        return Ends(planned.listen or f"{host}:0", to, to)
+
+    return ends
+
+
+def within(replicas: Sequence[Replica], inside: Inside, ports: Mapping[str, int], host: str, name: str) -> Wiring:
+    """Return the wiring of a relay on the containers' own network, where it is called `name`; this machine reaches it
+    at `host`. `ports` are the numbers of its listeners, by the proxies' names."""
+    addresses = _addresses(replicas)
+
+    def ends(planned: PlannedProxy) -> Ends:
+        to, port = (planned.to_service, planned.to_replica), ports[planned.name]
+        upstream = inside.address_of(*to, planned.to_port)
+        return Ends(f"0.0.0.0:{port}", upstream, addresses[to][planned.to_port], f"{host}:{port}", f"{name}:{port}")
+
+    return ends
+
+
+def _addresses(replicas: Sequence[Replica]) -> Mapping[tuple[str, int], Mapping[str, str]]:
+    return {(replica.service, replica.index): replica.ports for replica in replicas}
+
+
+def open_links(plan: Plan, wiring: Wiring, relay: Relay, run_id: str) -> tuple[LinkProxy, ...]:
+    """Make every planned proxy, with what its cohort always has on it. Raises RelayError."""
+    return tuple(_open(planned, wiring(planned), relay, run_id) for planned in plan.proxies)
 
 
 def undo_of_links(plan: Plan, api_url: str, run_id: str) -> tuple[HttpUndo, ...]:
@@ -73,12 +109,13 @@ def _name(planned: PlannedProxy, run_id: str) -> str:
     return f"chaosctl.{run_id}.{planned.name}"
 
 
-def _open(planned: PlannedProxy, upstream: str, relay: Relay, run_id: str, host: str = LOOPBACK) -> LinkProxy:
+def _open(planned: PlannedProxy, ends: Ends, relay: Relay, run_id: str) -> LinkProxy:
     name = _name(planned, run_id)
-    state = relay.create(ProxySpec(name=name, listen=planned.listen or f"{host}:0", upstream=upstream))
+    state = relay.create(ProxySpec(name=name, listen=ends.listen, upstream=ends.upstream))
     for toxic in _standing_toxics(planned):
         relay.add_toxic(name, toxic)
-    return LinkProxy(planned, name, state.listen, upstream, state.api_url, relay)
+    here, services = ends.here or state.listen, ends.services or state.listen
+    return LinkProxy(planned, name, here, ends.direct, state.api_url, relay, services)
 
 
 def _standing_toxics(planned: PlannedProxy) -> list[Toxic]:
@@ -98,7 +135,7 @@ def link_addresses(proxies: Sequence[LinkProxy]) -> Mapping[str, str]:
     by_link: dict[str, list[str]] = defaultdict(list)
     for proxy in proxies:
         if proxy.planned.cohort is None:
-            by_link[proxy.planned.link].append(proxy.listen)
+            by_link[proxy.planned.link].append(proxy.for_services)
     return {link: ",".join(listens) for link, listens in by_link.items()}
 
 

@@ -23,7 +23,7 @@ from chaosctl.experiment.units import format_duration
 from chaosctl.faults.contract import Fault, Place
 from chaosctl.plan.model import Plan, PlannedFault
 from chaosctl.relay.contract import RelayInfo
-from chaosctl.runner.links import LinkProxy, link_addresses, open_links, undo_of_links
+from chaosctl.runner.links import LinkProxy, beside, link_addresses, open_links, undo_of_links
 from chaosctl.runner.stand_ins import DeskStandIn, Notes, ProcessStandIn, RelayStandIn, undo_in_words
 from chaosctl.safety.undo import Undo
 
@@ -58,8 +58,8 @@ def _what_is_beside_it() -> Iterator[None]:
     """Wait for the threads that a fault has begun: what it does beside the clock is part of it."""
     before = set(threading.enumerate())
     yield
-    for beside in set(threading.enumerate()) - before:
-        beside.join(BESIDE_WITHIN_S)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(BESIDE_WITHIN_S)
 
 
 class _Rehearsal:
@@ -95,7 +95,7 @@ class _Rehearsal:
         yield Call("up", None, "keeper", "start: it heals and ends everything if chaosctl is gone")
         url = self._relay.info.api_url
         yield Call("up", None, "relay", "start" if self._starts_relay else f"attach to {url}")
-        self._links = open_links(self._plan, self._replicas, self._relay, RUN_ID)
+        self._links = open_links(self._plan, beside(self._replicas), self._relay, RUN_ID)
         gone = iter(undo_of_links(self._plan, url, RUN_ID))
         for line in self._notes.take():
             makes_proxy = line.startswith(f"POST {url}/proxies {{")

@@ -27,11 +27,12 @@ from chaosctl.probe.launcher import ProbeProcess
 from chaosctl.recording.writer import RunWriter
 from chaosctl.runner.abilities import refuse_what_lacks
 from chaosctl.runner.asking import Roles
-from chaosctl.runner.children import probe_config, start_relay, swarm_config
+from chaosctl.runner.children import probe_config, swarm_config
 from chaosctl.runner.desks import Desks
 from chaosctl.runner.inspection import Inspection
 from chaosctl.runner.journalist import Journalist, View
 from chaosctl.runner.links import link_addresses, open_links, place_of, undo_of_links
+from chaosctl.runner.relays import Carrier, WantedRelay, start_carrier
 from chaosctl.runner.sampling import Sampling
 from chaosctl.runner.stop_conditions import StopConditions
 from chaosctl.runner.stopping import Reason, Stop, signals_stop
@@ -54,11 +55,10 @@ SERVICES = "services"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run, apart from what. `relay`: auto, embedded or toxiproxy; `toxiproxy_url` attaches to a server."""
+    """How to run, apart from what."""
 
     run_id: str
-    relay: str = "auto"
-    toxiproxy_url: str | None = None
+    relay: WantedRelay
 
 
 class Run:
@@ -100,6 +100,7 @@ class Run:
         self._undoing = ExitStack()
         self._closing = threading.Event()
         self._keeper: Keeper | None = None
+        self._carrier: Carrier | None = None
         self._journal = UndoJournal(journal_path(self._folder))
 
     def execute(self) -> Reason:
@@ -151,19 +152,16 @@ class Run:
         replicas = self._driver.allocate()
         if images := self._driver.images():
             self._writer.add_to_run({"images": images})
-        self._relay = start_relay(
-            self._options.relay,
-            self._options.toxiproxy_url,
-            self._plan.seed,
-            self._folder / "logs" / "relay.log",
-            self._environ,
-        )
+        run_id, options = self._options.run_id, self._options
+        carrier = start_carrier(options.relay, self._plan, self._driver, replicas, run_id, self._folder, self._environ)
+        self._carrier, self._relay = carrier, carrier.relay
         self._on_end("relay", self._close_relay)
-        watching = (self._relay, self._over_after, lambda why: self._lost("relay", why))
+        watching = (self._relay, self._carried_after, lambda why: self._lost("relay", why))
         threading.Thread(target=watch_relay, args=watching, name="relay watch", daemon=True).start()
-        self._record("relay", **asdict(self._relay.info))
-        self._journal.write(LINKS, undo_of_links(self._plan, self._relay.info.api_url, self._options.run_id))
-        self._links = open_links(self._plan, replicas, self._relay, self._options.run_id, self._driver.link_host)
+        self._record("relay", **asdict(self._relay.info), in_container=carrier.container is not None)
+        if carrier.container is None:  # or they go with it
+            self._journal.write(LINKS, undo_of_links(self._plan, self._relay.info.api_url, run_id))
+        self._links = open_links(self._plan, carrier.wiring, self._relay, run_id)
         self._start_everything(replicas)
 
     def _make_driver(self, keeper: Keeper) -> Driver:
@@ -315,10 +313,13 @@ class Run:
             runs.unregister(self._options.run_id)
 
     def _close_relay(self) -> None:
-        self._relay.close()
+        if self._carrier is not None:
+            self._carrier.close()
         self._undone(LINKS)
 
     def _down(self) -> None:
+        if self._carrier is not None:
+            self._carrier.before_down()
         left = self._driver.down()
         for sentence in left:
             self._record("cleanup_failed", what=sentence)
@@ -354,6 +355,9 @@ class Run:
     def _on_condition(self, condition: str) -> None:
         if self._stop.end_load("stopped", condition):
             self._record("stopped", condition=condition)
+
+    def _carried_after(self, wait_s: float) -> bool:
+        return self._over_after(wait_s) or (self._carrier is not None and self._carrier.over.is_set())
 
     def _over_after(self, wait_s: float) -> bool:
         return self._stop.event.wait(wait_s) or self._closing.is_set()

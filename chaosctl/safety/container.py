@@ -1,4 +1,4 @@
-"""One container of the engine on this machine: its network, its limits, and the firewall of its network namespace.
+"""One container of an engine: its network, its limits, and the firewall of its network namespace.
 
 Whoever heals plays the same code as whoever injects. Nothing here passes through a shell, and the firewall is the one
 of this machine (`nsenter`, `iptables-restore`): the image needs no tool, the container no capability. Standard library
@@ -19,6 +19,7 @@ from typing import Any
 
 from chaosctl.errors import NotReadyError
 from chaosctl.safety.engine import Engine, EngineError
+from chaosctl.safety.engine_address import is_remote, shown
 
 _WITHIN_S = 10.0
 _TOOLS = ("nsenter", "iptables-save", "iptables-restore")
@@ -47,6 +48,11 @@ class Container:
     network: str
     ports: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether its engine counts as one of another machine: then what the kernel says of it is out of reach."""
+        return is_remote(self.engine)
+
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the engine. Raises EngineError."""
         return Engine(self.engine).ask(method, path, body, _WITHIN_S)
@@ -61,7 +67,9 @@ class Container:
             raise
 
     def main_pid(self) -> int | None:
-        """Return the process id of its main process on this machine, None while it is down. Raises EngineError."""
+        """Return the process id of its main process on this machine, None while it is down. Raises NotReadyError, also
+        where its engine is elsewhere."""
+        self._must_be_here()
         state = self.inspect().get("State", {})
         return int(state["Pid"]) if state.get("Running") and state.get("Pid") else None
 
@@ -142,6 +150,7 @@ class Container:
         The engine's own name for it and not a process id: an id that is used again would name a stranger's, even this
         machine's. Raises NotReadyError.
         """
+        self._must_be_here()
         found = self.inspect()
         if not found.get("State", {}).get("Running"):
             return None
@@ -156,6 +165,14 @@ class Container:
         if shared:
             raise NotReadyError(f"container {self.id[:12]} uses this machine's own network, which is left alone")
         return str(path)
+
+    def _must_be_here(self) -> None:
+        """Raises NotReadyError where its processes are not those of this machine."""
+        if self.is_remote:
+            raise NotReadyError(
+                f"container {self.id[:12]} runs on the engine at {shown(self.engine)}: its processes and its network "
+                "are out of reach from here; run chaosctl on the engine's machine, without DOCKER_HOST"
+            )
 
 
 def checked(chain: str) -> str:

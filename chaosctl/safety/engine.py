@@ -47,7 +47,7 @@ class Engine:
         return is_remote(self.address)
 
     def ask(
-        self, method: str, path: str, body: Any = None, within_s: float | None = ANSWER_WITHIN_S, **query: Any
+        self, method: str, path: str, /, body: Any = None, within_s: float | None = ANSWER_WITHIN_S, **query: Any
     ) -> Any:
         """Return what the engine answers, parsed; None where that is nothing. Raises EngineError."""
         answer = self.open(method, path, body, within_s, **query)
@@ -63,7 +63,7 @@ class Engine:
             raise EngineError(f"{method} {path}: the Docker Engine's answer is not JSON") from error
 
     def open(
-        self, method: str, path: str, body: Any = None, within_s: float | None = ANSWER_WITHIN_S, **query: Any
+        self, method: str, path: str, /, body: Any = None, within_s: float | None = ANSWER_WITHIN_S, **query: Any
     ) -> http.client.HTTPResponse:
         """Return an answer of the engine to be read by the caller: a log that goes on. A `body` of bytes, or of what
         can be read, is an archive (tar); any other is sent as JSON. Raises EngineError."""
@@ -144,7 +144,7 @@ def of_run(run_id: str) -> str:
 
 
 def remove_run(engine: Engine, run_id: str, within_s: float) -> tuple[int, tuple[str, ...]]:
-    """Remove every container, volume and network that carries the label of the run, by force.
+    """Remove every container, volume, network and image that carries the label of the run, by force.
 
     What an answer was not waited for may still be on its way, so it looks until nothing is found twice. Idempotent.
     Return how many were removed, and a sentence for each thing that is left. Raises EngineError where it cannot look.
@@ -177,12 +177,14 @@ def _found(engine: Engine, run_id: str, within_s: float) -> list[tuple[str, str]
         return [("containers", one["Id"]) for one in containers]
     networks = engine.ask("GET", "/networks", None, within_s, filters=label) or []
     volumes = (engine.ask("GET", "/volumes", None, within_s, filters=label) or {}).get("Volumes") or []
-    return [("networks", one["Id"]) for one in networks] + [("volumes", one["Name"]) for one in volumes]
+    images = engine.ask("GET", "/images/json", None, within_s, filters=label) or []
+    found = [("networks", one["Id"]) for one in networks] + [("volumes", one["Name"]) for one in volumes]
+    return found + [("images", one["Id"]) for one in images]
 
 
 def _remove(engine: Engine, kind: str, name: str) -> str | None:
     """Return what is left, or None."""
-    query = {"force": 1, "v": 1} if kind == "containers" else {}
+    query = {"containers": {"force": 1, "v": 1}, "images": {"force": 1}}.get(kind, {})
     try:
         engine.ask("DELETE", f"/{kind}/{quote(name, safe='')}", **query)
     except EngineError as error:

@@ -33,6 +33,13 @@ def exit_code_of(engine: Engine, container: str, *argv: str) -> int:
     return int(engine.ask("GET", f"/exec/{made}/json")["ExitCode"])
 
 
+def everything_of(engine: Engine, run_id: str) -> list[str]:
+    """Return the containers, networks, volumes and images of a run."""
+    volumes = engine.ask("GET", "/volumes", filters=of_run(run_id))["Volumes"] or ()
+    images = [one["Id"] for one in engine.ask("GET", "/images/json", filters=of_run(run_id))]
+    return all_of(engine, run_id) + [one["Name"] for one in volumes] + images
+
+
 @contextmanager
 def bystander(engine: Engine) -> Iterator[str]:
     """A container and a network of somebody else, labelled as another run is."""

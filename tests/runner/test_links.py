@@ -12,6 +12,7 @@ from chaosctl.experiment.model import Target
 from chaosctl.plan.model import PlannedFault, PlannedProxy
 from chaosctl.relay.contract import ProxySpec, ProxyState, Toxic
 from chaosctl.runner.links import (
+    Ends,
     LinkProxy,
     cohort_addresses,
     hello_for,
@@ -40,6 +41,9 @@ TARGET = Target.model_validate(
         "links": {"bots-gateway": {"to": "gateway"}, "gateway-world": {"from": "gateway", "to": "world"}},
     }
 )
+
+
+ENDS = Ends("127.0.0.1:0", "127.0.0.1:5", "127.0.0.1:5")
 
 
 class Remembering:
@@ -74,7 +78,7 @@ def relay() -> Remembering:
 
 @pytest.fixture
 def links(relay: Remembering) -> tuple[LinkProxy, ...]:
-    return tuple(open_proxy(proxy, "127.0.0.1:5", relay, "run-1") for proxy in PROXIES)  # type: ignore[arg-type]
+    return tuple(open_proxy(proxy, ENDS, relay, "run-1") for proxy in PROXIES)  # type: ignore[arg-type]
 
 
 def nobody_asks(service: str) -> Answers:
@@ -93,7 +97,7 @@ def test_our_proxies_carry_our_prefix(links: tuple[LinkProxy, ...]) -> None:
 def test_a_link_listens_where_the_experiment_says_or_anywhere_on_loopback(relay: Remembering) -> None:
     for listen in ("10.0.0.9:7999", None):
         proxy = PlannedProxy("gateway-world.0", "gateway-world", None, "world", 0, "main", listen=listen)
-        open_proxy(proxy, "127.0.0.1:5", relay, "run-1")  # type: ignore[arg-type]
+        open_proxy(proxy, ENDS, relay, "run-1")  # type: ignore[arg-type]
     assert relay.listens == ["10.0.0.9:7999", "127.0.0.1:0"]
 
 

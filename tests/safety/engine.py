@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Things = dict[str, dict[str, Mapping[str, str]]]
-"""What is there: by kind (`containers`, `networks`, `volumes`), by id, the labels."""
+"""What is there: by kind (`containers`, `networks`, `volumes`, `images`), by id, the labels."""
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -68,7 +68,7 @@ class FakeEngine:
         if method == "DELETE":
             return self._remove(kind, name)
         wanted = {tuple(label.split("=", 1)) for label in json.loads(query["filters"][0])["label"]}
-        found = [one for one, labels in self.things[kind].items() if wanted <= labels.items()]
+        found = [one for one, labels in self.things.get(kind, {}).items() if wanted <= labels.items()]
         if kind == "volumes":
             return 200, {"Volumes": [{"Name": one} for one in found]}
         return 200, [{"Id": one} for one in found]

@@ -28,6 +28,7 @@ def fake(tmp_path: Path) -> Iterator[FakeEngine]:
     engine.things["containers"] = {"c1": OURS, "c2": OURS, "c3": THEIRS, "c4": {}}
     engine.things["networks"] = {"n1": OURS, "n2": THEIRS}
     engine.things["volumes"] = {"v1": OURS, "v2": {}}
+    engine.things["images"] = {"i1": OURS, "i2": {}}
     with listening(engine) as running:
         yield running
 
@@ -40,8 +41,9 @@ def test_all_of_the_run_goes_and_nothing_else(fake: FakeEngine) -> None:
     fake.things["containers"].pop("c3")  # or no network could be removed from this engine
     fake.things["containers"].pop("c4")
     played = play(undo(fake))
-    assert (played.done, played.text) == (True, "removed 4 containers and networks of run r1")
-    assert fake.things == {"containers": {}, "networks": {"n2": THEIRS}, "volumes": {"v2": {}}}
+    assert (played.done, played.text) == (True, "removed 5 containers and networks of run r1")
+    left = {"containers": {}, "networks": {"n2": THEIRS}, "volumes": {"v2": {}}, "images": {"i2": {}}}
+    assert fake.things == left
 
 
 def test_it_may_be_played_again(fake: FakeEngine) -> None:
@@ -148,7 +150,7 @@ def test_the_same_engine_over_tcp(fake: FakeEngine) -> None:
     fake.things["containers"].pop("c4")
     with over_tcp(fake.path) as address:
         assert Engine(address).is_remote
-        assert play(ContainersUndo(address, "r1")).text == "removed 4 containers and networks of run r1"
+        assert play(ContainersUndo(address, "r1")).text == "removed 5 containers and networks of run r1"
     error = refusal(Engine(address))
     assert f"the Docker Engine at {address} does not answer (" in str(error)
     assert error.status is None
