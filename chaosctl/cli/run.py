@@ -50,6 +50,21 @@ Trials = Annotated[
         "--trials", min=1, max=1000, metavar="N", help="Run it so often, each time with a seed drawn from --seed."
     ),
 ]
+Relay = Annotated[
+    RelayChoice,
+    typer.Option(
+        help="auto: a Toxiproxy given or found on PATH, otherwise the embedded relay. container: a Toxiproxy in a "
+        "container beside those of the target; with a remote engine that is what auto means."
+    ),
+]
+RelayImage = Annotated[
+    str | None,
+    typer.Option(
+        "--relay-image",
+        metavar="NAME",
+        help="Make the relay's container from this image of Toxiproxy, and not from the server on PATH.",
+    ),
+]
 AllowExternal = Annotated[
     str | None,
     typer.Option(
@@ -68,24 +83,11 @@ def command(
     ] = None,
     overrides: Overrides = None,
     trials: Trials = 1,
-    relay: Annotated[
-        RelayChoice,
-        typer.Option(
-            help="auto: a Toxiproxy given or found on PATH, otherwise the embedded relay. container: a Toxiproxy in a "
-            "container beside those of the target; with a remote engine that is what auto means."
-        ),
-    ] = RelayChoice.AUTO,
+    relay: Relay = RelayChoice.AUTO,
     toxiproxy: Annotated[
         str | None, typer.Option("--toxiproxy", help="Use this running Toxiproxy server.", metavar="URL")
     ] = None,
-    relay_image: Annotated[
-        str | None,
-        typer.Option(
-            "--relay-image",
-            metavar="NAME",
-            help="Make the relay's container from this image of Toxiproxy, and not from the server on PATH.",
-        ),
-    ] = None,
+    relay_image: RelayImage = None,
     allow_external: AllowExternal = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print every call that would be made; nothing is started.")

@@ -31,13 +31,13 @@ class Replica:
 
 
 @dataclass(frozen=True)
-class Inside:
+class ContainerNetwork:
     """Where the containers of a target find each other, for a relay that stands there too: the network, and the
     address of a service's replica on it, by its port (`address_of("world", 0, "main")`). `host` is where their engine
     publishes ports, and where this machine reaches them."""
 
     engine: Engine
-    network: str
+    name: str
     host: str
     address_of: Callable[[str, int, str], str]
 
@@ -58,7 +58,7 @@ class Driver(Protocol):
         """The address of this machine at which the services reach the relay; known after `allocate`."""
         ...
 
-    def inside(self) -> Inside | None:
+    def network(self) -> ContainerNetwork | None:
         """Return the network on which a relay reaches the services and is reached by them; None where they are in no
         containers. Known after `allocate`."""
         ...

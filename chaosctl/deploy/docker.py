@@ -13,7 +13,7 @@ from typing import Any
 
 from chaosctl.deploy.container_checks import container_checks
 from chaosctl.deploy.containers import STATE, ContainerLauncher, Setting
-from chaosctl.deploy.contract import EventSink, Inside, Replica
+from chaosctl.deploy.contract import ContainerNetwork, EventSink, Replica
 from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
 from chaosctl.deploy.fleet import Fleet, Sight, place_in
 from chaosctl.deploy.images import Image, as_recorded, find_images, look_up
@@ -78,13 +78,13 @@ class DockerDriver:
         """The address of this machine on the run's network: containers reach the relay there, and nobody else does."""
         return self._gateway
 
-    def inside(self) -> Inside:
+    def network(self) -> ContainerNetwork:
         """Return the run's network, where each replica has a name of its own."""
 
         def address_of(service: str, index: int, port: str) -> str:
             return f"{service}-{index}:{self._inner_port(self._fleet.process(service, index).replica, port)}"
 
-        return Inside(self._engine, f"chaosctl-{self._run_id}", self._host, address_of)
+        return ContainerNetwork(self._engine, f"chaosctl-{self._run_id}", self._host, address_of)
 
     def undo(self) -> tuple[Undo, ...]:
         """Return what removes everything of the run by its label. Raises NotReadyError where no engine answers."""
@@ -106,7 +106,7 @@ class DockerDriver:
             logs = self._bundle / "logs"
             self._images = find_images(engine, services, self._folder, logs, self._fleet.abort)
             self._check_health()
-            network = self.inside().network
+            network = self.network().name
             self._gateway = _make_network(engine, network, self._run_id)
             self._ports = reserve_ports(sum(len(one.ports) * one.replicas for one in services.values()))
             setting = Setting(self._run_id, network, self._inner_port)

@@ -63,7 +63,7 @@ class ExternalReplica:
     def container(self) -> None:
         """Return None: if it has one, that is not ours."""
 
-    def inside(self) -> None:
+    def network(self) -> None:
         """Return None: its processes are not ours."""
 
     def hold_down(self) -> None:
@@ -128,7 +128,7 @@ class ExternalDriver:
         """Loopback, where the experiment does not say otherwise (`listen`)."""
         return LOOPBACK
 
-    def inside(self) -> None:
+    def network(self) -> None:
         """Return None: nobody knows as what they run."""
 
     def undo(self) -> tuple[Undo, ...]:

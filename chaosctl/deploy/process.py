@@ -97,7 +97,7 @@ class ProcessDriver:
         """Loopback: everything runs here."""
         return LOOPBACK
 
-    def inside(self) -> None:
+    def network(self) -> None:
         """Return None: processes are in no containers."""
 
     def undo(self) -> tuple[Undo, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from chaosctl.deploy.contract import Driver, Inside, Replica
+from chaosctl.deploy.contract import ContainerNetwork, Driver, Replica
 from chaosctl.experiment.groups import Groups
 from chaosctl.experiment.model import Hello, Target
 from chaosctl.experiment.places import parse_on, replicas_text
@@ -76,14 +76,16 @@ def beside(replicas: Sequence[Replica], service_host: str = LOOPBACK) -> Wiring:
     return ends
 
 
-def within(replicas: Sequence[Replica], inside: Inside, ports: Mapping[str, int], host: str, name: str) -> Wiring:
+def within(
+    replicas: Sequence[Replica], network: ContainerNetwork, ports: Mapping[str, int], host: str, name: str
+) -> Wiring:
     """Return the wiring of a relay on the containers' own network, where it is called `name`; this machine reaches it
     at `host`. `ports` are the numbers of its listeners, by the proxies' names."""
     addresses = _addresses(replicas)
 
     def ends(planned: PlannedProxy) -> Ends:
         to, port = (planned.to_service, planned.to_replica), ports[planned.name]
-        upstream = inside.address_of(*to, planned.to_port)
+        upstream = network.address_of(*to, planned.to_port)
         return Ends(f"0.0.0.0:{port}", upstream, addresses[to][planned.to_port], f"{host}:{port}", f"{name}:{port}")
 
     return ends

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaosctl.deploy.contract import Driver, Inside, Replica
+from chaosctl.deploy.contract import ContainerNetwork, Driver, Replica
 from chaosctl.errors import NotReadyError
 from chaosctl.plan.model import Plan
 from chaosctl.relay.container import NAME, Berth, RelayContainer, start_in_container
@@ -76,11 +76,11 @@ def start_carrier(
     environ: Mapping[str, str],
 ) -> Carrier:
     """Attach to the server named, or start the one that is wanted and found. Raises NotReadyError, RelayError."""
-    log_path, inside = bundle / "logs" / "relay.log", driver.inside()
-    if choice.in_container(remote=inside is not None and inside.engine.is_remote):
-        if inside is None:
+    log_path, network = bundle / "logs" / "relay.log", driver.network()
+    if choice.in_container(remote=network is not None and network.engine.is_remote):
+        if network is None:
             raise NotReadyError("--relay container needs services in containers; use driver docker, or another relay")
-        return _in_container(choice, plan, inside, replicas, run_id, log_path)
+        return _in_container(choice, plan, network, replicas, run_id, log_path)
     relay = _on_this_machine(choice, plan.seed, log_path, environ)
     return Carrier(relay, beside(replicas, driver.link_host))
 
@@ -100,19 +100,19 @@ def _on_this_machine(choice: WantedRelay, seed: int, log_path: Path, environ: Ma
 
 
 def _in_container(
-    choice: WantedRelay, plan: Plan, inside: Inside, replicas: Sequence[Replica], run_id: str, log_path: Path
+    choice: WantedRelay, plan: Plan, network: ContainerNetwork, replicas: Sequence[Replica], run_id: str, log_path: Path
 ) -> Carrier:
     """An engine of this machine gives its containers addresses that this machine reaches. Those of another one are
     reached where their ports are published, so there the listeners are."""
     ports = reserve_ports(1 + len(plan.proxies))
     try:
         api_port, *numbers = ports.numbers
-        published = tuple(numbers) if inside.engine.is_remote else ()
-        berth = Berth(inside.engine, inside.network, inside.host, api_port, published)
+        published = tuple(numbers) if network.engine.is_remote else ()
+        berth = Berth(network.engine, network.name, network.host, api_port, published)
         relay, container = start_in_container(berth, run_id, choice.source(), log_path=log_path)
-        host = inside.host if inside.engine.is_remote else container.address()
+        host = network.host if network.engine.is_remote else container.address()
     except BaseException:
         ports.release()
         raise
     by_proxy = dict(zip((one.name for one in plan.proxies), numbers, strict=True))
-    return Carrier(relay, within(replicas, inside, by_proxy, host, NAME), container, ports)
+    return Carrier(relay, within(replicas, network, by_proxy, host, NAME), container, ports)

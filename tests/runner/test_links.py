@@ -7,21 +7,24 @@ from typing import Any
 
 import pytest
 
-from chaosctl.deploy.contract import Replica
+from chaosctl.deploy.contract import ContainerNetwork, Replica
 from chaosctl.experiment.model import Target
 from chaosctl.plan.model import PlannedFault, PlannedProxy
 from chaosctl.relay.contract import ProxySpec, ProxyState, Toxic
 from chaosctl.runner.links import (
     Ends,
     LinkProxy,
+    beside,
     cohort_addresses,
     hello_for,
     link_addresses,
     place_of,
     probed_proxies,
+    within,
 )
 from chaosctl.runner.links import _open as open_proxy
 from chaosctl.runner.roles import Answers, RoleAnswer
+from chaosctl.safety.engine import Engine
 
 MS = 1_000_000
 PROXIES = (
@@ -94,11 +97,24 @@ def test_our_proxies_carry_our_prefix(links: tuple[LinkProxy, ...]) -> None:
     assert all("run-1" in link.name for link in links)
 
 
+WORLD = (Replica("world", 0, {"main": "127.0.0.1:9001"}, Path(), Path()),)
+
+
 def test_a_link_listens_where_the_experiment_says_or_anywhere_on_loopback(relay: Remembering) -> None:
     for listen in ("10.0.0.9:7999", None):
         proxy = PlannedProxy("gateway-world.0", "gateway-world", None, "world", 0, "main", listen=listen)
-        open_proxy(proxy, ENDS, relay, "run-1")  # type: ignore[arg-type]
+        open_proxy(proxy, beside(WORLD)(proxy), relay, "run-1")  # type: ignore[arg-type]
     assert relay.listens == ["10.0.0.9:7999", "127.0.0.1:0"]
+
+
+def test_a_relay_beside_the_containers_has_another_address_for_each_who_uses_it(relay: Remembering) -> None:
+    network = ContainerNetwork(Engine("tcp://box:2375"), "net", "10.0.0.7", lambda *one: f"{one[0]}-{one[1]}:80")
+    wiring = within(WORLD, network, {"gateway-world.0": 7100}, "10.0.0.7", "relay")
+    link = open_proxy(PROXIES[3], wiring(PROXIES[3]), relay, "run-1")  # type: ignore[arg-type]
+    assert relay.listens == ["0.0.0.0:7100"]
+    assert wiring(PROXIES[3]).upstream == "world-0:80"
+    assert (link.listen, link.upstream) == ("10.0.0.7:7100", "127.0.0.1:9001")
+    assert link_addresses([link]) == {"gateway-world": "relay:7100"}
 
 
 def test_a_cohort_has_its_delay_and_its_line_all_the_time(relay: Remembering, links: tuple[LinkProxy, ...]) -> None:
