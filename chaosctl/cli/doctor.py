@@ -116,22 +116,27 @@ def _toxiproxy() -> Fact:
 
 
 def _docker() -> Fact:
-    import docker
-    from docker.errors import DockerException
+    from chaosctl.safety.engine import EngineError, named_engine
+    from chaosctl.safety.engine_address import shown
 
+    name, mend = "Docker Engine", "run chaosctl on the engine's machine, over its own socket"
     try:
-        client = docker.from_env(timeout=PROBE_BOUND_S)
-        version = client.version()
-        client.close()
-    except (DockerException, OSError) as error:
-        return Fact(
-            "Docker Engine",
-            "optional",
-            f"does not answer ({_first_line(error)})",
-            "nothing yet: targets are processes",
-            "install docker.io and start dockerd, or set DOCKER_HOST",
-        )
-    return Fact("Docker Engine", "ok", f"{version.get('Version', '?')} (API {version.get('ApiVersion', '?')})")
+        engine = named_engine()
+        said = engine.ask("GET", "/version", None, PROBE_BOUND_S)
+    except EngineError as error:
+        cost = "no driver docker: targets are processes, or run already"
+        return Fact(name, "optional", str(error), cost, "install docker.io and start dockerd, or correct DOCKER_HOST")
+    version = f"{said.get('Version', '?')} (API {said.get('ApiVersion', '?')})"
+    if not engine.is_remote:
+        return Fact(name, "ok", version)
+    return Fact(name, "optional", f"{version} at {shown(engine.address)}: another machine", _cost_of_remote(), mend)
+
+
+def _cost_of_remote() -> str:
+    from chaosctl.faults.registry import fault_kinds
+
+    here = [kind.name for kind in fault_kinds().values() if kind.acts_on != "link" and not kind.through_engine]
+    return f"on its containers no {', '.join(here)}; no disk of a service; links only through a relay in a container"
 
 
 def _faketime() -> Fact:

@@ -51,6 +51,8 @@ def what_lacks(target: Target, plan: Plan, faults: Mapping[str, Fault], relay: W
 
 
 def _of_service(name: str, service: Service) -> Iterator[str]:
+    if service.disk_bytes is not None:
+        yield f"the disk of {name} is made of a file on this machine"
     offers = service.offers
     asked = {"status": offers.status, "totals": offers.totals, "digest": offers.digest, "metrics": offers.metrics}
     commands = {what: ask.command for what, ask in asked.items() if isinstance(ask, Ask)}

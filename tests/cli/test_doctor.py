@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chaosctl.cli.doctor import LOOKS, _faketime
+from chaosctl.cli.doctor import LOOKS, _docker, _faketime
+from tests.safety.engine import FakeEngine, listening, over_tcp
 
 
 def test_what_is_lacking_has_its_cost_and_its_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -22,3 +23,19 @@ def test_what_is_lacking_has_its_cost_and_its_mend(monkeypatch: pytest.MonkeyPat
 def test_each_thing_is_looked_at_once() -> None:
     assert len(set(LOOKS)) == len(LOOKS)
     assert _faketime in LOOKS
+
+
+def test_an_engine_of_another_machine_is_said_to_be_one_with_what_that_costs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = FakeEngine(tmp_path / "engine.sock")
+    fake.says["GET", "/version"] = (200, {"Version": "27.0", "ApiVersion": "1.46"})
+    with listening(fake), over_tcp(fake.path) as address:
+        monkeypatch.setenv("DOCKER_HOST", address)
+        fact = _docker()
+        assert (fact.state, fact.found) == ("optional", f"27.0 (API 1.46) at {address}: another machine")
+        assert "crash" in fact.cost and "loss" in fact.cost and "kill" not in fact.cost
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{fake.path}")
+        assert _docker().state == "ok"
+    monkeypatch.setenv("DOCKER_HOST", "ssh://box")
+    assert "speaks no ssh" in _docker().found
