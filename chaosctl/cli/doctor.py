@@ -12,12 +12,13 @@ import os
 import platform
 import resource
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import typer
 
@@ -123,13 +124,21 @@ def _docker() -> Fact:
     try:
         engine = named_engine()
         said = engine.ask("GET", "/version", None, PROBE_BOUND_S)
+        info = engine.ask("GET", "/info", None, PROBE_BOUND_S)
     except EngineError as error:
         cost = "no driver docker: targets are processes, or run already"
         return Fact(name, "optional", str(error), cost, "install docker.io and start dockerd, or correct DOCKER_HOST")
-    version = f"{said.get('Version', '?')} (API {said.get('ApiVersion', '?')})"
+    version = f"{said.get('Version', '?')} (API {said.get('ApiVersion', '?')}), {_kept(info)}"
     if not engine.is_remote:
         return Fact(name, "ok", version)
     return Fact(name, "optional", f"{version} at {shown(engine.address)}: another machine", _cost_of_remote(), mend)
+
+
+def _kept(info: Mapping[str, Any]) -> str:
+    """Return how the engine keeps containers and images, of its `GET /info`."""
+    groups = f"cgroup v{info.get('CgroupVersion', '?')} by {info.get('CgroupDriver', '?')}"
+    rootless = ", rootless" if any("rootless" in one for one in info.get("SecurityOptions") or ()) else ""
+    return f"{groups}, storage {info.get('Driver', '?')}{rootless}"
 
 
 def _cost_of_remote() -> str:
@@ -191,9 +200,30 @@ def _packets() -> Fact:
     from chaosctl.safety.container import firewall_lacks
 
     if (why := firewall_lacks()) is None:
-        return Fact("packet rules", "ok", "nsenter and iptables, as root")
+        return Fact("packet rules", "ok", f"nsenter and {_iptables()}, as root")
     mend = "install util-linux and iptables, and run chaosctl as root"
     return Fact("packet rules", "optional", why, "no loss, no block and no split of containers", mend)
+
+
+def _iptables() -> str:
+    """Return the version and the flavour: `iptables v1.8.9 (nf_tables)`, or `(legacy)`."""
+    asked = subprocess.run(
+        ["iptables", "--version"], capture_output=True, text=True, timeout=PROBE_BOUND_S, check=False
+    )
+    return asked.stdout.strip() or "iptables"
+
+
+def _faults() -> Fact:
+    """Say which faults this machine cannot do: by what is asked before any run, too."""
+    from chaosctl.faults.registry import fault_kinds
+
+    kinds = fault_kinds()
+    lacking = {name: why for name, kind in kinds.items() if kind.lacks is not None and (why := kind.lacks())}
+    found = f"{len(kinds) - len(lacking)} of {len(kinds)} kinds can work here (`chaosctl faults`)"
+    if not lacking:
+        return Fact("faults", "ok", found)
+    mend = "what each lacks stands above; an experiment with one of them is refused before anything is started"
+    return Fact("faults", "optional", found, f"no {', '.join(lacking)}", mend)
 
 
 def _disks() -> Fact:
@@ -232,6 +262,7 @@ LOOKS: tuple[Callable[[], Fact], ...] = (
     _faketime,
     _packets,
     _disks,
+    _faults,
     _program("redis-server", "experiments/redis cannot run", "apt-get install redis-server"),
     _program("nginx", "experiments/http cannot run", "apt-get install nginx-light"),
 )
