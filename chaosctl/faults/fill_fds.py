@@ -5,6 +5,8 @@ is set to what is in use now."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydantic import Field
 
 from chaosctl.errors import NotReadyError
@@ -46,11 +48,8 @@ class FillFds:
         limited: list[tuple[str, Process, int]] = []
         called_ns = now_ns()
         for name, inside in found:
-            for one in inside.members():
-                has = inside.descriptors(one)
-                limit = min(has.limit, has.limit_leaving(params.leave))
-                inside.limit_descriptors(one, limit)
-                limited.append((name, one, limit))
+            limits = inside.each(partial(_limit, inside, params.leave))
+            limited += [(name, one, limit) for one, limit in limits]
         targets = tuple(f"{shown(one)} of {name}" for name, one, _ in limited)
         return Applied(called_ns, now_ns(), targets, {"limited": limited})
 
@@ -82,8 +81,16 @@ class FillFds:
 
 
 def _undo_of(inside: Inside) -> DescriptorsUndo:
-    limits = tuple((one.pid, one.start_ticks, inside.descriptors(one).limit) for one in inside.members())
+    found = inside.each(inside.descriptors)
+    limits = tuple((one.pid, one.start_ticks, has.limit) for one, has in found)
     return DescriptorsUndo(inside.pid, inside.start_ticks, inside.boxed, limits)
+
+
+def _limit(inside: Inside, leave: int, process: Process) -> int:
+    has = inside.descriptors(process)
+    limit = min(has.limit, has.limit_leaving(leave))
+    inside.limit_descriptors(process, limit)
+    return limit
 
 
 def _look(process: Process) -> Descriptors | None:

@@ -17,7 +17,8 @@ from chaosctl.safety.disk import FILLER
 from chaosctl.safety.disk_undo import FillerUndo, ThrottleUndo, WritableUndo
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.inside import Inside
-from chaosctl.safety.inside_undo import DescriptorsUndo
+from chaosctl.safety.inside_undo import ClockUndo, DescriptorsUndo
+from chaosctl.safety.process_clock import Shift
 from chaosctl.safety.processes import Process
 from chaosctl.safety.standing import Standing
 from chaosctl.safety.throttle import Throttle
@@ -216,6 +217,11 @@ class InsideStandIn(Inside):
         """Note that it is limited; how many it will have open is not known."""
         self.notes.add(f"limit the open files of {process.command} processes in {self.label} to what they have open")
 
+    def shift_clock(self, process: Process, shift: Shift) -> None:
+        """Note that it is shifted."""
+        off = f"{format_duration(shift.offset_ns)} off, {shift.rate:g} times as fast"
+        self.notes.add(f"shift the clock of {process.command} processes in {self.label}: {off}")
+
 
 @dataclass(frozen=True)
 class DiskStandIn:
@@ -306,6 +312,8 @@ def undo_in_words(action: Undo, labels: Mapping[int, str]) -> str:
         return f"{action.signal} to {labels[action.pid]}"
     if isinstance(action, DescriptorsUndo):
         return f"give the processes in {labels[action.pid]} their limits on open files again"
+    if isinstance(action, ClockUndo):
+        return f"put right the clocks of the processes in {labels[action.pid]}"
     if isinstance(action, CommandUndo):
         return f"run {_in_one_line(action.argv)}, within {action.within_s:g} s"
     return json.dumps(to_json(action))

@@ -5,17 +5,23 @@ time, for they come and go. Standard library only: the keeper heals with it.
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import TypeVar
 
 from chaosctl.errors import NotReadyError
 from chaosctl.safety import cgroups
 from chaosctl.safety.descriptors import Descriptors, descriptors_of, limit_descriptors
+from chaosctl.safety.process_clock import Shift, shift_clock
 from chaosctl.safety.processes import PROC, Process, descendants, look, running, send_signal, session_members, shown
 
 # Any would do: an engine puts a container into one group of each controller.
 _CONTROLLER = "freezer"
+# What is forked while its processes are gone through is gone through too, but not for ever.
+_ROUNDS = 10
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,25 @@ class Inside:
         exactly = tuple(one for one, line in lines.items() if name in (one.command, PurePath(line[0]).name))
         return exactly or tuple(one for one, line in lines.items() if name in " ".join(line))
 
+    def each(self, do: Callable[[Process], T]) -> list[tuple[Process, T]]:
+        """Call `do` for every process, also those that are forked meanwhile; return what it returned for each. What
+        ends meanwhile is left out. Raises NotReadyError, also where nothing is left."""
+        seen: dict[tuple[int, int], tuple[Process, T] | None] = {}
+        for _ in range(_ROUNDS):
+            new = [one for one in self.members() if (one.pid, one.start_ticks) not in seen]
+            if not new:
+                break
+            for one in new:
+                try:
+                    seen[one.pid, one.start_ticks] = one, do(one)
+                except NotReadyError:
+                    if running(one.pid, one.start_ticks) is not None:
+                        raise
+                    seen[one.pid, one.start_ticks] = None
+        if not (found := [one for one in seen.values() if one is not None]):
+            raise NotReadyError(f"process {self.pid} has just ended")
+        return found
+
     def signal(self, process: Process, name: str) -> None:
         """Send a signal to one of them. Raises NotReadyError when it has ended, or belongs to another user."""
         try:
@@ -55,6 +80,10 @@ class Inside:
     def limit_descriptors(self, process: Process, limit: int) -> None:
         """Set the soft limit of one of them. Raises NotReadyError likewise."""
         limit_descriptors(process, limit)
+
+    def shift_clock(self, process: Process, shift: Shift) -> None:
+        """Shift the clock of one of them. Raises NotReadyError likewise."""
+        shift_clock(process, shift)
 
 
 def command_line(pid: int) -> Sequence[str]:

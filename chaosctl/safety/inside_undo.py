@@ -9,6 +9,8 @@ from typing import Literal
 from chaosctl.errors import NotReadyError
 from chaosctl.safety.descriptors import descriptors_of, limit_descriptors
 from chaosctl.safety.inside import Inside
+from chaosctl.safety.process_clock import shift_clock
+from chaosctl.safety.processes import Process
 
 
 @dataclass(frozen=True)
@@ -26,26 +28,47 @@ class DescriptorsUndo:
         object.__setattr__(self, "limits", tuple(map(tuple, self.limits)))  # JSON has lists only
 
 
-def put_back(action: DescriptorsUndo) -> tuple[bool, str]:
+@dataclass(frozen=True)
+class ClockUndo:
+    """Put right the clocks of the processes inside the replica whose main process is `pid`."""
+
+    pid: int
+    start_ticks: int
+    boxed: bool
+    do: Literal["clock"] = "clock"
+
+
+InsideAction = DescriptorsUndo | ClockUndo
+
+
+def play_inside(action: InsideAction) -> tuple[bool, str]:
     """Do it. Return whether it holds now, and a sentence for people. Never raises for what the kernel answers."""
-    before = {(pid, start_ticks): limit for pid, start_ticks, limit in action.limits}
-    of_main = before.get((action.pid, action.start_ticks), 0)
-    changed, left = 0, []
+    inside = Inside(action.pid, action.start_ticks, action.boxed)
     try:
-        members = Inside(action.pid, action.start_ticks, action.boxed).members()
+        if not inside.members():
+            return True, f"process {action.pid} has ended: nothing to undo"
+        return True, _put_right(inside) if isinstance(action, ClockUndo) else _put_back(inside, action)
     except NotReadyError as error:
         return False, str(error)
-    for one in members:
-        wanted = before.get((one.pid, one.start_ticks))
-        try:
-            limit = descriptors_of(one).limit
-            if limit < (of_main if wanted is None else wanted):
-                limit_descriptors(one, of_main if wanted is None else wanted)
-                changed += 1
-        except NotReadyError as error:
-            if "another user" in str(error):
-                left.append(str(error))
-    if left:
-        return False, "; ".join(left)
+
+
+def _put_right(inside: Inside) -> str:
+    changed = sum(so for _, so in inside.each(lambda one: shift_clock(one, None)))
+    text = f"put right the clocks of {changed} processes" if changed else "has the true time: nothing to undo"
+    return f"process {inside.pid}: {text}"
+
+
+def _put_back(inside: Inside, action: DescriptorsUndo) -> str:
+    before = {(pid, start_ticks): limit for pid, start_ticks, limit in action.limits}
+    of_main = before.get((action.pid, action.start_ticks), 0)
+
+    def put_back(one: Process) -> bool:
+        wanted = before.get((one.pid, one.start_ticks), of_main)
+        if descriptors_of(one).limit >= wanted:
+            return False
+        limit_descriptors(one, wanted)
+        return True
+
+    changed = sum(so for _, so in inside.each(put_back))
     text = f"{changed} processes may open files again" if changed else "may open files already: nothing to undo"
-    return True, f"process {action.pid}: {text}"
+    return f"process {action.pid}: {text}"

@@ -27,7 +27,7 @@ from chaosctl.safety.container_undo import (
 )
 from chaosctl.safety.disk_undo import DiskAction, DiskUndo, FillerUndo, ThrottleUndo, WritableUndo, play_on_disk
 from chaosctl.safety.engine import Engine, EngineError, remove_run
-from chaosctl.safety.inside_undo import DescriptorsUndo, put_back
+from chaosctl.safety.inside_undo import ClockUndo, DescriptorsUndo, InsideAction, play_inside
 from chaosctl.safety.label import LABEL
 from chaosctl.safety.processes import running, send_signal
 
@@ -89,7 +89,7 @@ class CommandUndo:
         object.__setattr__(self, "argv", tuple(self.argv))  # JSON has lists only
 
 
-Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | ContainerUndo | DiskAction | CommandUndo | DescriptorsUndo
+Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | ContainerUndo | DiskAction | CommandUndo | InsideAction
 _KINDS: Mapping[str, Callable[..., Undo]] = {
     "signal": SignalUndo,
     "http": HttpUndo,
@@ -105,6 +105,7 @@ _KINDS: Mapping[str, Callable[..., Undo]] = {
     "writable": WritableUndo,
     "command": CommandUndo,
     "descriptors": DescriptorsUndo,
+    "clock": ClockUndo,
 }
 
 
@@ -126,8 +127,8 @@ def play(action: Undo, timeout_s: float = 2.0) -> Played:
         return _play_command(action)
     if isinstance(action, SignalUndo):
         return _play_signal(action)
-    if isinstance(action, DescriptorsUndo):
-        return Played(action, *put_back(action))
+    if isinstance(action, InsideAction):
+        return Played(action, *play_inside(action))
     if isinstance(action, UnpauseUndo):
         return _play_unpause(action, timeout_s)
     if isinstance(action, ContainersUndo):

@@ -3,38 +3,49 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
-from chaosctl.safety.engine import local_engine
+from chaosctl.safety.engine import local_engine, remove_run
 from tests.e2e.engines import all_of
-from tests.e2e.harness import HELD, Place, wait_until
+from tests.e2e.harness import HELD, Place, Run, wait_until
 from tests.e2e.shortened import sets
 
 INSIDE = HELD.parent / "inside.yaml"
 IN_CONTAINERS = sets("target.driver=docker")
+KINDS = {"f1-freeze", "f2-fill_fds", "f3-clock_skew"}
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
-
-
-@pytest.mark.parametrize("words", [(), pytest.param(IN_CONTAINERS, marks=pytest.mark.needs("docker"))], ids=str)
-def test_each_is_proved_and_proved_gone(place: Place, words: tuple[str, ...]) -> None:
-    run = place.run(f"inside-{len(words)}", *words, file=INSIDE)
-    ended = run.ended()
-    assert ended.code == 0, ended
-    kinds = {"f1-freeze", "f2-fill_fds"}
-    assert {one["fault"] for one in run.events("fault_proved") if one["proved"]} == kinds
-    assert {one["fault"] for one in run.events("fault_heal_proved") if one["proved"]} == kinds
-    assert run.events("cleanup_failed") == []
-    run.nothing_is_left()
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.needs("docker")]
 
 
-@pytest.mark.needs("docker")
-def test_killed_while_they_are_in_force_nothing_is_left(place: Place) -> None:
-    engine = local_engine()
-    run = place.run("inside-killed", *IN_CONTAINERS, file=INSIDE)
-    run.wait_for("fault_proved", fault="f2-fill_fds")
+@pytest.fixture(scope="module")
+def runs(place: Place) -> Iterator[dict[str, Run]]:
+    """Side by side, for they mostly wait; whatever a failing test leaves is removed."""
+    words = {"processes": (), "containers": IN_CONTAINERS, "killed": IN_CONTAINERS}
+    runs = {name: place.run(f"inside-{name}", *these, file=INSIDE) for name, these in words.items()}
+    yield runs
+    for run in runs.values():
+        run.end_for_good()
+        if run.run_id:
+            remove_run(local_engine(), run.run_id, 20.0)
+
+
+def test_killed_while_they_are_in_force_nothing_is_left(runs: dict[str, Run]) -> None:
+    run = runs["killed"]
+    run.wait_for("fault_proved", fault="f3-clock_skew")
     run.signal(signal.SIGKILL)
-    wait_until(lambda: not all_of(engine, run.run_id), "its containers and its network are gone")
+    wait_until(lambda: not all_of(local_engine(), run.run_id), "its containers and its network are gone")
     run.nothing_is_left(within_s=10.0)
     assert run.events("cleanup_failed") == []
+
+
+@pytest.mark.parametrize("name", ["processes", "containers"])
+def test_each_is_proved_and_proved_gone(runs: dict[str, Run], name: str) -> None:
+    run = runs[name]
+    ended = run.ended()
+    assert ended.code == 0, ended
+    assert {one["fault"] for one in run.events("fault_proved") if one["proved"]} == KINDS
+    assert {one["fault"] for one in run.events("fault_heal_proved") if one["proved"]} == KINDS
+    assert run.events("cleanup_failed") == []
+    run.nothing_is_left()

@@ -14,7 +14,19 @@ from chaosctl.faults.registry import fault_kinds, faults
 
 LINKS = {"latency", "bandwidth", "partition", "slow_close", "slicer", "data_limit"}
 SERVICES = {"kill", "stop", "pause", "restart", "deploy", "rollback", "command", "crash", "disconnect", "loss", "block"}
-SERVICES |= {"cpu", "memory", "split", "freeze", "netem", "throttle", "disk_full", "disk_slow", "io_errors", "fill_fds"}
+SERVICES |= {
+    "cpu",
+    "memory",
+    "split",
+    "freeze",
+    "netem",
+    "throttle",
+    "disk_full",
+    "disk_slow",
+    "io_errors",
+    "fill_fds",
+    "clock_skew",
+}
 COMMON = {"at", "for", "fault", "on"}
 
 
