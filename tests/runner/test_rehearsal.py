@@ -22,7 +22,7 @@ from chaosctl.verify.registry import objective_kinds
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests/e2e/tiny/tiny.yaml"
-EXPERIMENTS = sorted(path for path in ROOT.glob("experiments/*/*.yaml") if path.stem != "target")
+EXPERIMENTS = sorted(path for path in ROOT.glob("experiments/*/*.yaml") if "\nname:" in path.read_text())
 
 
 def calls_of(path: Path = TINY, *overrides: str, relay_url: str | None = None) -> tuple[Call, ...]:
