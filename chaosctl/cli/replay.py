@@ -191,9 +191,10 @@ def _service(recording: Recording, loaded: Loaded, given: Path | None) -> tuple[
     if given is not None and not given.is_file():
         raise UsageError(f"--input {given}: is no file; name an input log")
     for name, service in loaded.experiment.target.services.items():
-        log = given or recording.folder / "inputs" / f"{name}-0.log"
-        if service.offers.replay is not None and log.is_file():
-            return name, log
+        collected = sorted((recording.folder / "inputs").glob("*.log"))
+        logs = [given] if given else [log for log in collected if log.stem.rpartition("-")[0] == name]
+        if service.offers.replay is not None and logs:
+            return name, logs[0]
     raise UsageError(
         f"{recording.folder}: holds no input log of a service that offers `replay`; a run collects it where the "
         "experiment has the objective `replay`"

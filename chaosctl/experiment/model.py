@@ -161,7 +161,7 @@ class Offers(Frozen):
         min_length=1,
         description="A command that puts `${backup}` in place of its state while it is down, so that it starts with it",
     )
-    input_log: str | None = Field(default=None, description="The file the service writes its inputs to, in order")
+    input_log: str | None = Field(default=None, description="The file of its inputs, in order (the leader's counts)")
     digests: str | None = Field(
         default=None, description="The file the service writes its own digest lines to, one a tick"
     )

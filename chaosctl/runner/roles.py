@@ -13,6 +13,7 @@ from typing import Any
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.places import On
 
+LEADER = "leader"
 _SHOWN = 80
 
 
@@ -47,6 +48,11 @@ def having_role(on: On, answers: Answers) -> tuple[int, ...]:
         mend = f"write 'every {on.role} of {on.name}' if all of them are meant"
         raise NotReadyError(f"{len(found)} replicas of {on.name} say that they are {on.role} ({said}); {mend}")
     return found
+
+
+def leader_or_first(answers: Answers) -> int:
+    """Return the replica that says that it is the leader, or 0 where none does."""
+    return next((index for index, answer in sorted(answers.items()) if answer.role == LEADER), 0)
 
 
 def in_words(service: str, answers: Answers) -> dict[str, str]:

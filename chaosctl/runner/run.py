@@ -283,9 +283,10 @@ class Run:
         self._stop.check()
         self._probe.stop()
         self._swarm.stop()
+        log_keepers = inspection.log_keepers()
         self._down()
         self._phase("replay")
-        inspection.replay()
+        inspection.replay(log_keepers)
         self._stop.check()
 
     # The end, on every way out.

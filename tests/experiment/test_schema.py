@@ -46,8 +46,8 @@ def installed() -> dict[str, Any]:
 
 
 def inherited(path: Path) -> bool:
-    """Return whether the file is only a part, which the experiments beside it extend."""
-    return "name" not in YAML(typ="safe").load(path)
+    """Return whether the file is only a part, which the experiments beside it extend, and extends nothing itself."""
+    return not {"name", "extends"} & YAML(typ="safe").load(path).keys()
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=[str(path.relative_to(ROOT)) for path in EXPERIMENTS])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.places import On
-from chaosctl.runner.roles import RoleAnswer, having_role, in_words, role_in
+from chaosctl.runner.roles import RoleAnswer, having_role, in_words, leader_or_first, role_in
 
 LEADER, FOLLOWER, SILENT = RoleAnswer("leader"), RoleAnswer("follower"), RoleAnswer(None, "TimeoutError: timed out")
 ONE = On("world", role="leader")
@@ -17,6 +17,11 @@ EVERY = On("world", role="leader", every=True)
 
 def test_the_one_that_says_so_is_it_also_when_others_are_silent() -> None:
     assert having_role(ONE, {0: FOLLOWER, 1: LEADER, 2: SILENT}) == (1,)
+
+
+def test_the_log_that_counts_is_the_leaders_or_the_first() -> None:
+    assert leader_or_first({0: FOLLOWER, 1: LEADER}) == 1
+    assert leader_or_first({0: SILENT, 1: FOLLOWER}) == 0
 
 
 def test_nobody_is_not_guessed() -> None:
