@@ -23,7 +23,6 @@ NS_PER_S = 1_000_000_000
 # Rate 0 holds bytes back and gives them out when it is removed (Toxiproxy 2.12, toxics/bandwidth.go); the `timeout`
 # toxic, which its users take for this, throws them away and closes the connections.
 STALL = {"rate": 0}
-FLOWING_KB_PER_S = 1_000_000_000
 BOTH = STREAMS["both"]
 SEEN = {"blackhole": ("silent",), "reset": ("reset", "closed")}
 SILENT_S = 0.6
@@ -97,8 +96,9 @@ class Partition:
 
 def _let_flow(removed: tuple[HttpUndo, ...]) -> tuple[HttpUndo, ...]:
     """Toxiproxy waits 5 s for each held chunk whose connection has died meanwhile, and its API with it, when a stall
-    is removed (its issue 558). A stall that is first made fast lets them go at once."""
-    return tuple(HttpUndo("PATCH", one.url, {"attributes": {"rate": FLOWING_KB_PER_S}}) for one in removed)
+    is removed (its issue 558). A stall that first spares every connection lets them go at once. Its rate is left alone:
+    the server cuts a held chunk by it, and panics where another one is longer (2.12, toxics/bandwidth.go)."""
+    return tuple(HttpUndo("PATCH", one.url, {"toxicity": 0}) for one in removed)
 
 
 def _look_cut(place: Place, proxy: ProxyControl, params: PartitionParams) -> Proof:
