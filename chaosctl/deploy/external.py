@@ -60,6 +60,9 @@ class ExternalReplica:
         """Raises NotReadyError."""
         self._refuse("it is sent no SIGKILL")
 
+    def expect(self, name: str) -> None:
+        """Do nothing: nobody sees its end."""
+
     def container(self) -> None:
         """Return None: if it has one, that is not ours."""
 

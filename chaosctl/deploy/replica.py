@@ -186,6 +186,11 @@ class SupervisedReplica:
         if not self._launcher.send(self.replica, current, name):
             raise NotReadyError(f"{self.name} has just ended: there is no process to send {name} to")
 
+    def expect(self, name: str) -> None:
+        """Take an end of the main process by this signal for what was asked for, whoever sends it."""
+        if (current := self._current) is not None:
+            self._signals.setdefault(current.pid, set()).add(name)
+
     def crash(self) -> None:
         """Send SIGKILL to the main process from this machine, past the engine that may watch over it. Raises
         NotReadyError when there is none, or where this user may not."""

@@ -125,6 +125,10 @@ class ProcessControl(Protocol):
         """Send a signal to the main process, and to it only. Raises NotReadyError when there is none."""
         ...
 
+    def expect(self, name: str) -> None:
+        """Take an end of the main process by this signal for what was asked for, whoever sends it."""
+        ...
+
     def crash(self) -> None:
         """Send SIGKILL to the main process from this machine, past the engine that may watch over it. Raises
         NotReadyError when there is none, or where this user may not."""
@@ -235,6 +239,7 @@ class Place:
     `desks` are where commands for its replicas are run, one a process, in their order.
     `groups`: what a fault that parts replicas does not part, replicas by name; `processes` are then all of them, and
     `lines` the links between services.
+    `run_id` is whose processes those are that a fault starts.
     `usual_delays_ns`: latency and jitter that a proxy always has (its cohort's), by proxy name; a proof subtracts them.
     """
 
@@ -246,6 +251,7 @@ class Place:
     held: bool = False
     usual_delays_ns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     roles: Mapping[str, str] = field(default_factory=dict)
+    run_id: str = ""
     groups: tuple[tuple[str, ...], ...] = ()
     lines: tuple[Line, ...] = ()
 

@@ -1,31 +1,44 @@
-"""Little processor time: the container gets at most so much of it (CFS bandwidth, sched-bwc.rst), like a neighbour who
-takes the rest. It answers, but in bursts."""
+"""Little processor time: the container gets at most so much of it (CFS bandwidth, sched-bwc.rst), or has to share what
+it gets with burners, like a neighbour who takes the rest. It answers, but in bursts."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from chaosctl.experiment.kinds import FaultKind, Params
-from chaosctl.faults import limits
+from chaosctl.faults import burners, containers, limits
 from chaosctl.faults.contract import Applied, NowNs, Place, Proof
 from chaosctl.safety import cgroups
 from chaosctl.safety.undo import Undo
 
 PERIOD_US = 100_000
 UNLIMITED_US = -1
+CONTROLLERS = ("cpu", "cpuset")
+# Burners are looked at for so long, and have to have had some processor time in it.
+LOOK_S = 0.3
 
 
 class CpuParams(Params):
-    """How much is left."""
+    """How much is left; at least one of them."""
 
-    cores: float = Field(ge=0.01, le=1024, description="How many cores' time it gets at most: 0.2")
+    cores: float | None = Field(default=None, ge=0.01, le=1024, description="How many cores' time it gets at most: 0.2")
+    burners: int | None = Field(
+        default=None, ge=1, le=64, description="So many processes of ours compete with it in its control group"
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> CpuParams:
+        if self.cores is None and self.burners is None:
+            raise ValueError("nothing would happen; write cores, such as cores: 0.2, or burners, such as burners: 2")
+        return self
 
 
 class Cpu:
-    """A quota, set by the engine."""
+    """A quota, set by the engine, and burners in the container's group."""
 
     kind = FaultKind(
         name="cpu",
@@ -34,44 +47,73 @@ class Cpu:
         lasting="always",
         dimension="cpu",
         needs_containers=True,
-        summary="The container gets at most so much processor time (the kernel's quota)",
+        summary="The container gets at most so much processor time (the kernel's quota), or shares it with burners",
         example="{ at: 8s, for: 6s, fault: cpu, on: world, cores: 0.2 }",
     )
 
     def prepare(self, fault_id: str, place: Place, params: CpuParams) -> tuple[Undo, ...]:
-        """Return the quotas that there are now."""
-        return limits.undo_limits(place, _as_before)
+        """Return the end of its burners, and the quotas that there are now."""
+        quotas = limits.undo_limits(place, _as_before) if params.cores is not None else ()
+        return (*((burners.undo_burners(fault_id, place),) if params.burners is not None else ()), *quotas)
 
     def inject(self, fault_id: str, place: Place, params: CpuParams, now_ns: NowNs) -> Applied:
-        """Set the quotas. Raises NotReadyError."""
-        return limits.set_limits(place, {"CpuPeriod": PERIOD_US, "CpuQuota": _quota_us(params)}, now_ns)
+        """Set the quotas, and begin to burn. Raises NotReadyError."""
+        found, called_ns = containers.containers_of(place), now_ns()
+        if params.cores is not None:
+            limits.set_limits(place, {"CpuPeriod": PERIOD_US, "CpuQuota": _quota_us(params.cores)}, now_ns)
+        begun = {}
+        for name, container in found if params.burners is not None else ():
+            pid = limits.pid_of(name, container)
+            begun[pid] = burners.begin(fault_id, place, pid, "cpu", params.burners or 0, CONTROLLERS).workers
+        return Applied(called_ns, now_ns(), containers.targets(found), {"burners": begun})
 
     def prove(self, fault_id: str, place: Place, params: CpuParams, applied: Applied) -> Proof:
-        """Read what the kernel holds the main process to."""
-        return limits.prove_each(place, lambda pid: _look(pid, params, limited=True))
+        """Read what the kernel holds the main process to, and what time the burners get in the same group."""
+        burning = applied.memo.get("burners", {})
+
+        def look(pid: int) -> Proof:
+            quota = _look(pid, params.cores, limited=True) if params.cores is not None else Proof(True, "")
+            return quota if params.burners is None else limits.both(quota, _look_burning(pid, burning.get(pid, ())))
+
+        return limits.prove_each(place, look)
 
     def restore(self, fault_id: str, place: Place, params: CpuParams) -> None:
         """Do nothing: the undo is all."""
 
     def prove_healed(self, fault_id: str, place: Place, params: CpuParams) -> Proof:
         """Read it again."""
-        return limits.prove_each(place, lambda pid: _look(pid, params, limited=False))
+        left = burners.left(fault_id, place)
+
+        def look(pid: int) -> Proof:
+            quota = _look(pid, params.cores, limited=False) if params.cores is not None else Proof(True, "")
+            return limits.both(quota, Proof(not left, f"{left} burners are left" if left else "no burner is left"))
+
+        return limits.prove_each(place, look)
 
 
-def _quota_us(params: CpuParams) -> int:
-    return round(params.cores * PERIOD_US)
+def _quota_us(cores: float) -> int:
+    return round(cores * PERIOD_US)
 
 
 def _as_before(host: Mapping[str, Any]) -> dict[str, int]:
     return {"CpuPeriod": host.get("CpuPeriod") or PERIOD_US, "CpuQuota": host.get("CpuQuota") or UNLIMITED_US}
 
 
-def _look(pid: int, params: CpuParams, *, limited: bool) -> Proof:
+def _look(pid: int, cores: float, *, limited: bool) -> Proof:
     # Version 2 says `20000 100000`, or `max 100000`.
     said = cgroups.read(pid, "cpu", "cpu.cfs_quota_us", "cpu.max").split()[0]
-    held = said == str(_quota_us(params))
+    held = said == str(_quota_us(cores))
     text = "no quota" if said in ("max", str(UNLIMITED_US)) else f"a quota of {said} µs in {PERIOD_US} µs"
     return Proof(held is limited, f"process {pid} has {text}")
+
+
+def _look_burning(pid: int, workers: tuple[int, ...]) -> Proof:
+    before_s = burners.used_s(workers)
+    time.sleep(LOOK_S)
+    used_s = burners.used_s(workers) - before_s
+    strangers = [one for one in workers if cgroups.folder_of(one, "cpu") != cgroups.folder_of(pid, "cpu")]
+    text = f"{len(workers)} burners in its group had {used_s:.2f} s of processor time in {LOOK_S:g} s"
+    return Proof(bool(workers) and used_s > 0 and not strangers, text)
 
 
 FAULT = Cpu()

@@ -46,3 +46,15 @@ def prove_each(place: Place, look: Callable[[int], Proof]) -> Proof:
         return look(pid) if pid is not None else Proof(False, "is down, so nothing holds it")
 
     return containers.prove_each(place, of_container)
+
+
+def pid_of(name: str, container: Container) -> int:
+    """Return its main process. Raises NotReadyError while it is down."""
+    if (pid := container.main_pid()) is None:
+        raise NotReadyError(f"{name} is down: there is nobody to compete with")
+    return pid
+
+
+def both(one: Proof, other: Proof) -> Proof:
+    """Return what both prove together."""
+    return Proof(one.proved and other.proved, "; ".join(filter(None, (one.text, other.text))))

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +230,10 @@ class Run:
             self._plan,
             Stage(
                 faults=self._faults,
-                place_of=lambda fault: place_of(fault, self._target, self._links, self._driver, roles.ask, desks.of),
+                place_of=lambda fault: replace(
+                    place_of(fault, self._target, self._links, self._driver, roles.ask, desks.of),
+                    run_id=self._options.run_id,
+                ),
                 set_users=self._swarm.users,
                 journal=self._journal,
                 record=self._record,

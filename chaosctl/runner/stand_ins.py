@@ -122,6 +122,9 @@ class ProcessStandIn:
         if name in ENDING and not self._held and restart is not None:
             self.notes.add(f"start {self.label} {format_duration(restart.after_ns)} after its end (its restart policy)")
 
+    def expect(self, name: str) -> None:
+        """Nobody ends it here."""
+
     def crash(self) -> None:
         """Note the signal."""
         self.signal("SIGKILL")

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from chaosctl.safety.burner_undo import BurnersUndo, end_burners
 from chaosctl.safety.commands import run_command
 from chaosctl.safety.container_undo import (
     ChainUndo,
@@ -89,8 +90,10 @@ class CommandUndo:
         object.__setattr__(self, "argv", tuple(self.argv))  # JSON has lists only
 
 
-Undo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | ContainerUndo | DiskAction | CommandUndo | InsideAction
+OwnUndo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | CommandUndo | BurnersUndo
+Undo = OwnUndo | ContainerUndo | DiskAction | InsideAction
 _KINDS: Mapping[str, Callable[..., Undo]] = {
+    "burners": BurnersUndo,
     "signal": SignalUndo,
     "http": HttpUndo,
     "unpause": UnpauseUndo,
@@ -129,6 +132,8 @@ def play(action: Undo, timeout_s: float = 2.0) -> Played:
         return _play_signal(action)
     if isinstance(action, InsideAction):
         return Played(action, *play_inside(action))
+    if isinstance(action, BurnersUndo):
+        return Played(action, *end_burners(action))
     if isinstance(action, UnpauseUndo):
         return _play_unpause(action, timeout_s)
     if isinstance(action, ContainersUndo):

@@ -22,7 +22,7 @@ def test_each_is_proved_and_proved_gone(place: Place) -> None:
     ended = run.ended()
     assert ended.code == 0, ended
     kinds = {"f1-cpu", "f2-memory", "f3-throttle", "f4-loss", "f5-block", "f6-disconnect"}
-    assert {one["fault"] for one in run.events("fault_proved") if one["proved"]} == kinds | {"f7-crash"}
+    assert {one["fault"] for one in run.events("fault_proved") if one["proved"]} == kinds | {"f7-crash", "f8-oom"}
     assert {one["fault"] for one in run.events("fault_heal_proved") if one["proved"]} == kinds
     assert run.events("cleanup_failed") == []
     assert all_of(local_engine(), run.run_id) == []

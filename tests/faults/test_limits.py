@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 
 from chaosctl.errors import NotReadyError
 from chaosctl.faults import limits, memory, processes
@@ -16,8 +18,9 @@ from chaosctl.faults.contract import Applied, Place, ProcessControl
 from chaosctl.faults.processes import wait_until
 from chaosctl.faults.registry import faults
 from chaosctl.safety import cgroups
+from chaosctl.safety.label import processes_of
 from tests.faults.boxes import Box, box
-from tests.faults.conftest import inject, prove, prove_healed
+from tests.faults.conftest import inject, params_of, prove, prove_healed
 from tests.faults.undoing import undo_elsewhere, undo_of
 
 BUSY = ("perl", "-e", "$end = time + 2; 1 while time < $end")
@@ -95,6 +98,84 @@ def test_what_needs_more_memory_than_is_left_is_ended_until_the_undo(one: Box) -
     assert prove_healed(fault, one.place, written).proved
 
 
+@pytest.mark.e2e
+@pytest.mark.needs("docker")
+def test_burners_take_their_part_of_the_processor_time_until_the_undo(one: Box) -> None:
+    fault, written = faults()["cpu"], {"burners": 2}
+    place = replace(one.place, run_id="test-burners")
+    undo = fault.prepare("f1", place, params_of(fault, written))
+    applied = inject(fault, place, written)
+    (workers,) = applied.memo["burners"].values()
+    assert len(workers) == 2
+    proof = prove(fault, place, written, applied)
+    assert proof.proved, proof
+    assert "2 burners in its group had" in proof.text
+    assert not prove_healed(fault, place, written).proved
+    assert set(workers) < set(processes_of("test-burners"))
+    assert "ended 3 burners" in undo_elsewhere(undo)
+    assert processes_of("test-burners") == ()
+    assert prove_healed(fault, place, written).proved
+    assert "a burner has ended" in prove(fault, place, written, applied).text
+    assert "nothing to undo" in undo_elsewhere(undo)
+
+
+@pytest.mark.e2e
+@pytest.mark.needs("docker")
+def test_a_part_of_its_memory_is_held_until_the_undo(one: Box) -> None:
+    fault, written = faults()["memory"], {"limit": "64MiB", "pressure": "75%"}
+    place = replace(one.place, run_id="test-pressure")
+    undo = fault.prepare("f1", place, params_of(fault, written))
+    applied = inject(fault, place, written)
+    proof = wait_until(lambda: prove(fault, place, written, applied).proved, 10.0)
+    assert proof, prove(fault, place, written, applied)
+    assert limits_of_memory(one) > 48 * 1024 * 1024
+    assert one.run("perl", "-e", "$all = 'x' x 30_000_000; exit 0") == KILLED
+    assert not prove_healed(fault, place, written).proved
+    assert "ended 2 burners" in undo_elsewhere(undo)
+    assert prove_healed(fault, place, written).proved
+    assert one.run("perl", "-e", "$all = 'x' x 30_000_000; exit 0") == 0
+    with pytest.raises(NotReadyError, match="has no memory limit, so there is no share of it"):
+        inject(fault, place, {"pressure": "50%"})
+
+
+def limits_of_memory(running: Box) -> int:
+    pid = running.container.main_pid()
+    assert pid is not None
+    return memory.used_of(pid)
+
+
+@pytest.mark.e2e
+@pytest.mark.needs("docker")
+@pytest.mark.parametrize("held", [False, True])
+def test_the_kernel_ends_what_has_no_memory_left_and_it_starts_with_its_old_limit(one: Box, held: bool) -> None:
+    fault, place = faults()["oom"], replace(one.place, run_id="test-oom", held=held)
+    (process,) = place.processes
+    before = process.pid()
+    undo = fault.prepare("f1", place, params_of(fault, {}))
+    applied = inject(fault, place, {})
+    if held:
+        assert wait_until(lambda: bool(one.container.inspect()["State"]["OOMKilled"]), 5.0)
+    proof = prove(fault, place, {}, applied)
+    assert proof.proved, proof
+    assert f"process {before} ended by SIGKILL" in proof.text
+    # Sometimes what takes the memory is ended with it.
+    assert re.search("the kernel ended [12] for lack of memory", proof.text)
+    assert processes_of("test-oom") == ()
+    if held:
+        assert not prove_healed(fault, place, {}).proved
+        fault.restore("f1", place, params_of(fault, {}))
+    assert wait_until(lambda: process.pid() not in (None, before) and one.answer() == "answered", 10.0)
+    assert prove_healed(fault, place, {}).proved
+    assert memory.limit_of(process.pid() or 0) is None
+    assert "nothing to undo" in undo_elsewhere(undo)
+
+
+@pytest.mark.parametrize("name", ["cpu", "memory"])
+def test_a_fault_without_an_effect_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="nothing would happen"):
+        params_of(faults()[name], {})
+
+
 def test_what_has_ended_has_no_limit_to_read() -> None:
     with pytest.raises(NotReadyError, match="process 4194305 has ended"):
         cgroups.read(4_194_305, "cpu", "cpu.cfs_quota_us", "cpu.max")
@@ -150,4 +231,4 @@ def test_no_limit_of_memory_is_given_back_as_each_version_wants_it(
     for file in files:
         (tmp_path / file).touch()
     given_back = {"Memory": memory.UNLIMITED_BYTES, "MemorySwap": swap}
-    assert memory._as_before({"Memory": 0, "MemorySwap": 0}) == given_back
+    assert memory.as_before({"Memory": 0, "MemorySwap": 0}) == given_back

@@ -17,6 +17,7 @@ SERVICES = {"kill", "stop", "pause", "restart", "deploy", "rollback", "command",
 SERVICES |= {
     "cpu",
     "memory",
+    "oom",
     "split",
     "freeze",
     "netem",
