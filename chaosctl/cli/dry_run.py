@@ -29,8 +29,8 @@ def show_calls(loaded: Loaded, plan: Plan, relay_url: str | None, trials: int, *
 
     if trials > 1:
         raise UsageError("--dry-run shows one run; leave --trials out")
-    if loaded.experiment.target.driver == "docker":
-        raise UsageError("--dry-run does not know what driver docker does; `chaosctl plan` shows what happens when")
+    if (driver := loaded.experiment.target.driver) in ("docker", "compose"):
+        raise UsageError(f"--dry-run does not know what driver {driver} does; `chaosctl plan` shows what happens when")
     calls = rehearse(loaded, plan, faults(), relay_url)
     if as_json:
         typer.echo(json.dumps([asdict(call) for call in calls], indent=2, ensure_ascii=False))

@@ -146,10 +146,12 @@ class How:
 def refuse_unless_allowed(loaded: Loaded, allowed: str | None) -> None:
     """Raises UsageError for an experiment on services that are not ours, unless the operator names it."""
     name, target = loaded.experiment.name, loaded.experiment.target
-    if target.driver != "external" or allowed == name:
+    attached = target.driver == "compose" and target.compose.attach
+    if not (target.driver == "external" or attached) or allowed == name:
         return
     there = {a: service for service, one in target.services.items() for those in one.addresses.values() for a in those}
     where = ", ".join(f"{service} at {address}" for address, service in there.items())
+    where = f"the compose project {target.compose.project}" if attached else where
     but = "" if allowed is None else f", and --allow-external names another one ({allowed})"
     raise UsageError(
         f"{name} acts on what chaosctl did not start ({where}){but}; if you may do that, add --allow-external {name}"

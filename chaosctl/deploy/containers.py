@@ -42,10 +42,12 @@ _ENGINE_LOG = {"Type": "json-file", "Config": {"max-size": "8m", "max-file": "2"
 
 @dataclass(frozen=True)
 class Box:
-    """A replica's container, and what it was made from."""
+    """A replica's container, its main network, and what it was made from. On a terminal its output has no frames."""
 
     id: str
+    network: str
     command: Command
+    terminal: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class ContainerLauncher:
         if (box := self._boxes.get(replica.name)) is None:
             return None
         ports = {port: self._setting.inner_port(replica, port) for port in replica.ports}
-        return Container(self._engine.address, box.id, self._setting.network, ports)
+        return Container(self._engine.address, box.id, box.network, ports)
 
     def freeze(self, replica: Replica, process: Spawned) -> None:
         """Have the engine pause it: all its processes, by the kernel's freezer."""
@@ -148,12 +150,12 @@ class ContainerLauncher:
             return {}
 
     def address(self, replica: Replica) -> str:
-        """Return its container's address on the run's network, while it runs."""
+        """Return its container's address on its main network, while it runs."""
         try:
             networks = self._inspect(replica)["NetworkSettings"]["Networks"]
         except EngineError:
             return ""
-        return str((networks.get(self._setting.network) or {}).get("IPAddress") or "")
+        return str((networks.get(self._boxes[replica.name].network) or {}).get("IPAddress") or "")
 
     def execute(self, replica: Replica, argv: tuple[str, ...], within_s: float) -> int | None:
         """Run a command inside and return its exit code; None when it does not end in time. Raises EngineError."""
@@ -189,7 +191,8 @@ class ContainerLauncher:
                 self._ask("DELETE", f"/containers/{box.id}", force=1, v=1)
             box = None
         if box is None:
-            box = self._boxes[replica.name] = Box(self._created(replica, command), command)
+            box = Box(self._created(replica, command), self._setting.network, command)
+            self._boxes[replica.name] = box
         return box
 
     def _is_going(self, replica: Replica) -> bool:
@@ -254,7 +257,7 @@ class ContainerLauncher:
         """Write what it prints to its log until it ends, and say how that was."""
         log = self._logs.setdefault(replica.name, BoundedLog(replica.log_path, LOG_LIMIT_BYTES))
         try:
-            for data in _frames(output):
+            for data in _pieces(output) if self._boxes[replica.name].terminal else _frames(output):
                 log.write(data)
         except (OSError, HTTPException):
             pass  # the engine is gone: asked next, it does not answer
@@ -276,7 +279,8 @@ class ContainerLauncher:
         pause_s = 0.01
         while True:
             state = self._ask("GET", f"/containers/{container}/json")["State"]
-            if not state["Running"]:
+            # One that the engine is about to start again counts as running too.
+            if not state["Running"] or state.get("Restarting"):
                 return int(state["ExitCode"])
             if process.pid > 0 and state["Pid"] != process.pid:
                 return None
@@ -322,6 +326,12 @@ def aliases(replica: Replica) -> list[str]:
 def exit_of(at_ns: int, code: int) -> Exit:
     """Return how a container ended. The engine says 128 + n for the signal n, and cannot tell it from such a code."""
     return Exit(at_ns, None, signal_name(code - 128)) if code in _BY_SIGNAL else Exit(at_ns, code, None)
+
+
+def _pieces(output: HTTPResponse) -> Iterator[bytes]:
+    """Yield what comes, as it comes. Raises OSError, HTTPException."""
+    while data := output.read1(_CHUNK_BYTES):
+        yield data
 
 
 def _frames(output: HTTPResponse) -> Iterator[bytes]:

@@ -53,9 +53,9 @@ class EventSink(Protocol):
 class Driver(Protocol):
     """Brings a target up and down. It stops what it started, whatever happened in between."""
 
-    @property
-    def link_host(self) -> str:
-        """The address of this machine at which the services reach the relay; known after `allocate`."""
+    def link_listen(self, link: str, replica: int) -> str:
+        """Return where the relay listens on this machine for what services send over a link to this replica; port 0:
+        at any. Known after `allocate`."""
         ...
 
     def network(self) -> ContainerNetwork | None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,22 +13,20 @@ from chaosctl.deploy.container_checks import container_checks
 from chaosctl.deploy.containers import STATE, ContainerLauncher, Setting
 from chaosctl.deploy.contract import ContainerNetwork, EventSink, Replica
 from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
-from chaosctl.deploy.fleet import Fleet, Sight, place_in
+from chaosctl.deploy.fleet import NOTICED_WITHIN_S, Fleet, Sight, end_all, place_in
 from chaosctl.deploy.images import Image, as_recorded, find_images, look_up
 from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.networks import make_network
 from chaosctl.deploy.replica import Start, SupervisedReplica
 from chaosctl.deploy.restart import Supervisor
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Target
-from chaosctl.safety.engine import RUN_LABEL, Engine, EngineError, named_engine
+from chaosctl.safety.engine import Engine, named_engine
 from chaosctl.safety.engine_address import host_of
 from chaosctl.safety.ports import LOOPBACK, ReservedPorts, is_taken, reserve_ports
 from chaosctl.safety.undo import ContainersUndo, Undo, play
 
-_NOTICED_WITHIN_S = 2.0
-_KILLED_WITHIN_S = 10.0
-_RANGE_TRIES = 5
 # Within a container, whose ports are published on loopback only.
 _EVERYWHERE = "0.0.0.0"
 
@@ -73,10 +69,10 @@ class DockerDriver:
         self._supervisor: Supervisor | None = None
         self._launcher: ContainerLauncher | None = None
 
-    @property
-    def link_host(self) -> str:
-        """The address of this machine on the run's network: containers reach the relay there, and nobody else does."""
-        return self._gateway
+    def link_listen(self, link: str, replica: int) -> str:
+        """Return a free port of this machine's address on the run's network, where containers reach it and nobody else
+        does."""
+        return f"{self._gateway}:0"
 
     def network(self) -> ContainerNetwork:
         """Return the run's network, where each replica has a name of its own."""
@@ -107,7 +103,7 @@ class DockerDriver:
             self._images = find_images(engine, services, self._folder, logs, self._fleet.abort)
             self._check_health()
             network = self.network().name
-            self._gateway = _make_network(engine, network, self._run_id)
+            self._gateway = make_network(engine, network, self._run_id)
             self._ports = reserve_ports(sum(len(one.ports) * one.replicas for one in services.values()))
             setting = Setting(self._run_id, network, self._inner_port)
             launcher = ContainerLauncher(engine, setting, lambda notice: self._supervise().post(notice), self._lost)
@@ -139,13 +135,13 @@ class DockerDriver:
             replica.stop()
         # An engine that has gone says of nothing when it ends: what it comes back with is removed by force.
         for service in () if self._engine_is_gone.is_set() else reversed(self._fleet.start_order):
-            self._end(self._fleet.of(service), self._target.services[service].stop_within_ns / 1e9)
+            end_all(self._fleet.of(service), self._target.services[service].stop_within_ns / 1e9)
         self._fetch_states()
         removed = play(ContainersUndo(self._engine.address, self._run_id))
         left: tuple[str, ...] = () if removed.done else (f"{removed.text}; `chaosctl restore` removes what is left",)
         left += take_away_disks(self._bundle, self._target.services)
         if self._supervisor is not None:
-            self._supervisor.stop(_NOTICED_WITHIN_S)
+            self._supervisor.stop(NOTICED_WITHIN_S)
         if self._launcher is not None:
             self._launcher.close()
         if self._ports is not None:
@@ -163,21 +159,6 @@ class DockerDriver:
                     self._launcher.fetch_state(one.replica)
                 except NotReadyError as error:
                     self._sink("note", text=f"the state of {one.name} was not fetched: {error}")
-
-    def _end(self, replicas: Sequence[SupervisedReplica], within_s: float) -> None:
-        """End what runs of these. What does not end, or cannot be reached, is left to the removal."""
-        for name, wait_s in (("SIGTERM", within_s), ("SIGKILL", _KILLED_WITHIN_S)):
-            running = [one for one in replicas if one.pid() is not None]
-            for one in running:
-                with contextlib.suppress(NotReadyError):
-                    one.thaw()
-                    one.signal(name)
-            end_s = time.monotonic() + wait_s
-            for one in running:
-                if (pid := one.pid()) is not None:
-                    one.exit_of(pid, max(0.0, end_s - time.monotonic()))
-        for one in replicas:
-            one.wait_noticed(_NOTICED_WITHIN_S)
 
     def _lost(self, why: str) -> None:
         self._engine_is_gone.set()
@@ -277,39 +258,3 @@ def published_at(engine: Engine, environ: Mapping[str, str]) -> str:
             f"{host} has no IPv4 address, at which the Docker Engine's machine could publish ports ({error.strerror}); "
             "name one in CHAOSCTL_PUBLISH_AT"
         ) from error
-
-
-def _make_network(engine: Engine, name: str, run_id: str) -> str:
-    """Make the run's network and return this machine's address on it. Raises NotReadyError."""
-    wanted = {"Name": name, "Driver": "bridge", "CheckDuplicate": True, "Labels": {RUN_LABEL: run_id}}
-    try:
-        network = _with_own_range(engine, wanted)
-        found = engine.ask("GET", f"/networks/{network}")
-        return str(found["IPAM"]["Config"][0]["Gateway"]).partition("/")[0]
-    except (KeyError, IndexError, TypeError) as error:
-        raise NotReadyError(f"the network {name} has no address of this machine, so no relay can be reached") from error
-    except EngineError as error:
-        if error.status is None:
-            raise
-        raise NotReadyError(
-            f"the network {name} cannot be made: {error}; remove networks that nobody uses with `docker network prune`"
-        ) from error
-
-
-def _with_own_range(engine: Engine, wanted: Mapping[str, Any]) -> str:
-    """Make a network and return its id. The engine chooses its range, and it is made anew with that: only where the
-    range was asked for is a container that comes back given its old address. Raises EngineError.
-    """
-    tries_left = _RANGE_TRIES
-    while True:
-        made = engine.ask("POST", "/networks/create", wanted)
-        found = engine.ask("GET", f"/networks/{made['Id']}")["IPAM"]["Config"][0]
-        chosen = {"Subnet": found["Subnet"], "Gateway": str(found["Gateway"]).partition("/")[0]}
-        engine.ask("DELETE", f"/networks/{made['Id']}")
-        try:
-            return str(engine.ask("POST", "/networks/create", {**wanted, "IPAM": {"Config": [chosen]}})["Id"])
-        except EngineError as error:
-            tries_left -= 1
-            # Somebody else was given it in between.
-            if "overlap" not in str(error) or not tries_left:
-                raise

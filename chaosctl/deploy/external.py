@@ -126,10 +126,9 @@ class ExternalDriver:
         self._links: dict[str, str] = {}
         self._locks: TargetLocks | None = None
 
-    @property
-    def link_host(self) -> str:
-        """Loopback, where the experiment does not say otherwise (`listen`)."""
-        return LOOPBACK
+    def link_listen(self, link: str, replica: int) -> str:
+        """Return a free port of loopback, where the experiment does not say otherwise (`listen`)."""
+        return f"{LOOPBACK}:0"
 
     def network(self) -> None:
         """Return None: nobody knows as what they run."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +12,10 @@ from pathlib import Path
 from chaosctl.deploy.contract import Replica
 from chaosctl.deploy.replica import Start, SupervisedReplica
 from chaosctl.errors import NotReadyError, RecordingError
+
+_KILLED_WITHIN_S = 10.0
+# How long an end may take to be noticed, once it has come.
+NOTICED_WITHIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,23 @@ class Fleet:
         by commas), `state`, `index`; `.host` and `.port` behind an address are its halves, where it is one address."""
         everyone = [one.replica for one in self.replicas.values()]
         return values_of(self.process(service, index).replica, everyone, self.links, sight)
+
+
+def end_all(replicas: Sequence[SupervisedReplica], within_s: float) -> None:
+    """End what runs of these: SIGTERM, after `within_s` SIGKILL. What does not end, or cannot be reached, is left to
+    their removal."""
+    for name, wait_s in (("SIGTERM", within_s), ("SIGKILL", _KILLED_WITHIN_S)):
+        running = [one for one in replicas if one.pid() is not None]
+        for one in running:
+            with contextlib.suppress(NotReadyError):
+                one.thaw()
+                one.signal(name)
+        end_s = time.monotonic() + wait_s
+        for one in running:
+            if (pid := one.pid()) is not None:
+                one.exit_of(pid, max(0.0, end_s - time.monotonic()))
+    for one in replicas:
+        one.wait_noticed(NOTICED_WITHIN_S)
 
 
 def values_of(

@@ -92,10 +92,9 @@ class ProcessDriver:
         """Return what `${...}` stands for (see `Fleet.values`). Links have values once `up` was called."""
         return self._fleet.values(service, index)
 
-    @property
-    def link_host(self) -> str:
-        """Loopback: everything runs here."""
-        return LOOPBACK
+    def link_listen(self, link: str, replica: int) -> str:
+        """Return a free port of loopback."""
+        return f"{LOOPBACK}:0"
 
     def network(self) -> None:
         """Return None: processes are in no containers."""

@@ -194,17 +194,7 @@ class SupervisedReplica:
     def crash(self) -> None:
         """Send SIGKILL to the main process from this machine, past the engine that may watch over it. Raises
         NotReadyError when there is none, or where this user may not."""
-        current = self._current
-        if current is None or running(current.pid, current.start_ticks) is None:
-            raise NotReadyError(f"{self.name} is down: there is no process to crash")
-        self._signals.setdefault(current.pid, set()).add("SIGKILL")
-        try:
-            sent = send_signal(current.pid, current.start_ticks, signal.SIGKILL)
-        except PermissionError as error:
-            mend = "run chaosctl as root, or use kill, which asks the engine"
-            raise NotReadyError(f"{self.name} runs as another user: it cannot be crashed from here; {mend}") from error
-        if not sent:
-            raise NotReadyError(f"{self.name} has just ended: there is no process to crash")
+        self._send_from_here("SIGKILL")
 
     def container(self) -> Container | None:
         """Return its container; None for a process, and before its first start."""
@@ -301,6 +291,20 @@ class SupervisedReplica:
 
     # -- within
 
+    def _send_from_here(self, name: str) -> None:
+        """Send a signal to the main process from this machine, whoever watches over it. Raises NotReadyError."""
+        current = self._current
+        if current is None or running(current.pid, current.start_ticks) is None:
+            raise NotReadyError(f"{self.name} is down: there is no process to send {name} to")
+        self._signals.setdefault(current.pid, set()).add(name)
+        try:
+            sent = send_signal(current.pid, current.start_ticks, signal.Signals[name])
+        except PermissionError as error:
+            mend = "run chaosctl as root, or use kill with `for:`, which asks the engine"
+            raise NotReadyError(f"{self.name} runs as another user: it gets no {name} from here; {mend}") from error
+        if not sent:
+            raise NotReadyError(f"{self.name} has just ended: there is no process to send {name} to")
+
     def _clear_away(self, pid: int) -> None:
         """End what is left of the session of an ended process."""
         with self._changed:  # waits for a start that has not yet noted its session
@@ -322,6 +326,11 @@ class SupervisedReplica:
             raise NotReadyError(
                 f"{self.name} cannot be started: {error}; mend `run` of service {self.service}"
             ) from error
+        return self._noted(spawned, check, at_ns)
+
+    def _noted(self, spawned: Spawned, check: Check | None, at_ns: int) -> Start:
+        """Take note of a start; `_changed` is held."""
+        assert self._command is not None, "begin() comes first"
         self._current = spawned
         self._started_with = self._command
         self._sessions.append(spawned)
@@ -340,6 +349,9 @@ class SupervisedReplica:
         except NotReadyError as error:
             self._sink("note", text=str(error))
             return
+        self._watch_beside(start)
+
+    def _watch_beside(self, start: Start) -> None:
         threading.Thread(target=self._watch, args=(start,), name=f"{self.name} readiness", daemon=True).start()
 
     def _watch(self, start: Start) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chaosctl.experiment.compose_target import Compose
 from chaosctl.experiment.kinds import Params
 from chaosctl.experiment.model import BlastRadius, Chaos, ChaosFault, Cohort, Link, Probe, Service, Swarm, TimelineItem
 
@@ -31,6 +32,12 @@ class Draft:
     chaos_items: tuple[ChaosFault | None, ...] = ()
     chaos_params: tuple[Params | None, ...] = ()
     driver: str = "process"
+    compose: Compose | None = None
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the services are containers of a compose project that is running already."""
+        return self.driver == "compose" and self.compose is not None and self.compose.attach
 
     @property
     def starting_at_bots(self) -> Mapping[str, Link]:

@@ -66,7 +66,7 @@ def check_listen(driver: str, link: Link, replicas: int, cohorts: int, path: Pat
         if driver == "external" and link.from_service is not None:
             text = f"chaosctl does not start '{link.from_service}', so it cannot tell it where the relay is"
             yield Complaint(path, f'{text}; add `listen: "127.0.0.1:PORT"`, and have it connect there', at_key=True)
-    elif driver == "docker":
+    elif driver in ("docker", "compose"):
         text = "containers are told where the relay is; leave `listen` out, or use driver process or external"
         yield Complaint((*path, "listen"), text, at_key=True)
     elif len(link.listen) != replicas:

@@ -25,15 +25,26 @@ def check_lasting(item: Path, kind: FaultKind, for_ns: int | None) -> Iterator[C
         yield Complaint(path, "'for' is 0, so nothing would happen; write how long it lasts, such as 4s")
 
 
+def _check_relay(item: Path, on: str, params: Mapping[str, Any], kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
+    """Yield why the fault cannot act on a link that no relay carries: one between services of a project that is
+    attached to."""
+    link = draft.links.get(on.strip())
+    if not draft.is_attached or kind.acts_on != "link" or link is None or link.from_service is None:
+        return
+    where = f"'{on.strip()}' has no relay, for nothing of a project that is attached to is made anew"
+    if kind.without_relay is None:
+        yield Complaint((*item, "fault"), f"{where}; partition cuts it all the same, or leave `attach` out")
+    for key, can_be in (kind.without_relay or {}).items():
+        if key in params and params[key] not in can_be:
+            known = " or ".join(sorted(map(str, can_be)))
+            yield Complaint((*item, key), f"{where}, so it cannot be {params[key]}; write {known}")
+
+
 def check_texts(item: Path, on: str, params: Mapping[str, Any], kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
     """Yield what is wrong with the placeholders in what is completed when the deployment is up, and what is said of
-    containers where there are none."""
-    for key in sorted(kind.of_containers & params.keys()) if draft.driver == "process" else ():
-        text = f"only containers have '{key}'; leave it out, or use `driver: docker`"
-        yield Complaint((*item, key), text, at_key=True)
-    if kind.needs_containers and draft.driver == "process":
-        text = f"only containers have a network and limits of their own; leave {kind.name} out, or use `driver: docker`"
-        yield Complaint((*item, "fault"), text)
+    containers or relays where there are none."""
+    yield from _check_relay(item, on, params, kind, draft)
+    yield from _check_containers(item, params, kind, draft)
     try:
         name = parse_on(on).name
     except ValueError:
@@ -41,7 +52,7 @@ def check_texts(item: Path, on: str, params: Mapping[str, Any], kind: FaultKind,
     service = draft.services.get(name)
     if service is None:
         return
-    if lacks := _lacks(name, service, kind):
+    if lacks := _lacks(name, service, kind, draft.driver):
         yield Complaint((*item, "fault"), lacks)
     for key in sorted(kind.ports & params.keys()):
         if isinstance(params[key], str) and params[key] not in service.ports:
@@ -74,13 +85,29 @@ def check_groups(item: Path, on: str, params: Any, kind: FaultKind, draft: Draft
         yield Complaint((*item, "on"), wrong)
 
 
-def _lacks(name: str, service: Service, kind: FaultKind) -> str | None:
+def _lacks(name: str, service: Service, kind: FaultKind, driver: str) -> str | None:
     """Return what the service lacks for this kind of fault, with the mend."""
-    if kind.needs_restart and service.restart is None:
+    # With compose, the policy may be that of the file.
+    if kind.needs_restart and service.restart is None and driver != "compose":
         return f"{kind.name} leaves it to the restart policy, and '{name}' has none; add `restart:` to it, or use kill"
     if kind.needs_disk and service.disk_bytes is None:
         return f"{kind.name} acts on a disk of the service's own, and '{name}' has none; add `disk: 64MiB` to it"
     return None
+
+
+def _check_containers(item: Path, params: Mapping[str, Any], kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
+    for key in sorted(kind.of_containers & params.keys()) if draft.driver == "process" else ():
+        text = f"only containers have '{key}'; leave it out, or use `driver: docker`"
+        yield Complaint((*item, key), text, at_key=True)
+    if kind.needs_containers and draft.driver == "process":
+        text = f"only containers have a network and limits of their own; leave {kind.name} out, or use `driver: docker`"
+        yield Complaint((*item, "fault"), text)
+    if kind.replaces and draft.driver == "compose":
+        text = f"a compose file says only what a service is, so {kind.name} has nothing to put in its place"
+        yield Complaint((*item, "fault"), f"{text}; leave it out, or use driver process or docker")
+    if kind.needs_disk and draft.driver == "compose":
+        text = f"the volumes of a compose file have no bounds that {kind.name} could act within"
+        yield Complaint((*item, "fault"), f"{text}; leave it out, or use driver docker")
 
 
 def _leaves(value: Any) -> Iterator[tuple[str | int, str]]:

@@ -77,6 +77,9 @@ class FaultKind:
     `of_others`: it can act on services that chaosctl did not start. Faults on links always can.
     `lacks` returns what this machine lacks for it, None if nothing; it is asked before anything is started.
     `groups` makes it one that parts replicas from each other, and says how.
+    `replaces`: it starts services as something else, which a compose file does not tell how.
+    `without_relay`: it can act on a link that no relay carries, on the packets, where each of these parameters has one
+    of its values; None: it cannot.
     """
 
     name: str
@@ -98,6 +101,8 @@ class FaultKind:
     lacks: Callable[[], str | None] | None = None
     groups: Grouping | None = None
     through_engine: bool = False
+    replaces: bool = False
+    without_relay: Mapping[str, frozenset[Any]] | None = None
 
 
 @dataclass(frozen=True)

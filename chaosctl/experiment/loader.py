@@ -11,6 +11,7 @@ from chaosctl.errors import ExperimentError, Problem
 from chaosctl.experiment import semantics
 from chaosctl.experiment.complaints import Complaint, mend
 from chaosctl.experiment.complaints import Path as TreePath
+from chaosctl.experiment.compose_target import Compose
 from chaosctl.experiment.draft import Draft
 from chaosctl.experiment.extends import load_tree
 from chaosctl.experiment.fingerprint import fingerprint
@@ -139,6 +140,10 @@ def _missing_files(draft: Draft, folder: Path) -> Iterable[Complaint]:
             if draft.driver == "docker" and not dockerfile.is_file():
                 text = f"there is no file '{dockerfile}'; `context` is relative to {folder}/, `dockerfile` to `context`"
                 yield Complaint(("target", "services", name, "build"), text)
+    compose_file = draft.compose.file if draft.driver == "compose" and draft.compose is not None else None
+    if compose_file is not None and not draft.is_attached and not (folder / compose_file).is_file():
+        text = f"there is no file '{folder / compose_file}'; paths are relative to {folder}/"
+        yield Complaint(("target", "compose", "file"), text)
 
 
 def _missing_folders(experiment: Experiment | None, folder: Path) -> Iterable[Complaint]:
@@ -189,6 +194,7 @@ class _Parts:
             chaos_items=tuple(item for item, _ in self._drawn),
             chaos_params=tuple(params for _, params in self._drawn),
             driver=str(self._target.get("driver", Target.model_fields["driver"].default)),
+            compose=validate(Compose, self._target.get("compose", {}), ())[0],
         )
 
     def experiment(self) -> Experiment | None:

@@ -8,30 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from chaosctl.experiment.address import Addresses
+from chaosctl.experiment.compose_target import Compose
+from chaosctl.experiment.frozen import NAME, Count, Name, not_a_truth_value
+from chaosctl.experiment.frozen import Frozen as Frozen
 from chaosctl.experiment.stop_condition import StopCondition
 from chaosctl.experiment.units import BytesPerS, DurationNs, RatePerS, Share, SizeBytes
-
-NAME = r"^[a-z][a-z0-9-]{0,62}$"
-Name = Annotated[str, Field(pattern=NAME)]
-
-
-def _not_a_truth_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError(f"'{str(value).lower()}' is not a whole number; write 5")
-    return value
-
-
-# Pydantic would take `true` for 1.
-Count = Annotated[int, BeforeValidator(_not_a_truth_value)]
-
-
-class Frozen(BaseModel):
-    """Base: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Ask(Frozen):
@@ -182,7 +166,7 @@ class Build(Frozen):
     dockerfile: str = Field(default="Dockerfile", description="The Dockerfile, relative to `context`")
 
 
-Port = Annotated[int, BeforeValidator(_not_a_truth_value), Field(ge=1, le=65_535)]
+Port = Annotated[int, BeforeValidator(not_a_truth_value), Field(ge=1, le=65_535)]
 
 
 class Service(Frozen):
@@ -201,12 +185,18 @@ class Service(Frozen):
     )
     container_ports: dict[Name, Port] = Field(
         default_factory=dict,
-        description="driver docker: the number inside of a port that the image has chosen, by its name",
+        description="The number inside its container of a port, by its name: with driver docker, of one that the image "
+        "has chosen; with driver compose, of every port. `ports` follow from it where they are left out",
     )
     addresses: dict[Name, Addresses] = Field(
         default_factory=dict,
         description="driver external: where its replicas listen, by the name of the port; `ports` and `replicas` "
         "follow from it where they are left out",
+    )
+    state: str | None = Field(
+        default=None,
+        pattern=r"^/.",
+        description="driver compose: the folder in its container that is `${state}` outside, mounted for the run",
     )
     folder: str = Field(default=".", description="Working folder, relative to this file")
     env: dict[str, str] = Field(default_factory=dict, description="Environment variables for it")
@@ -228,6 +218,8 @@ class Service(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _as_addressed(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("container_ports"), dict):
+            data = {"ports": list(data["container_ports"]), **data}
         addresses = data.get("addresses") if isinstance(data, dict) else None
         if not isinstance(addresses, dict) or not addresses:
             return data
@@ -259,11 +251,12 @@ class Link(Frozen):
 class Target(Frozen):
     """What is tested."""
 
-    driver: Literal["process", "docker", "external"] = Field(
+    driver: Literal["process", "docker", "compose", "external"] = Field(
         default="process",
-        description="What runs the services: `process` on this machine, `docker`: containers of the engine here, or "
-        "`external`: nothing of ours, they are running already (see `addresses`)",
+        description="What runs the services: `process` on this machine, `docker`: containers of the engine here, "
+        "`compose`: what a compose file says, or `external`: nothing of ours, they run already (see `addresses`)",
     )
+    compose: Compose = Field(default_factory=Compose, description="driver compose: what is brought up, or attached to")
     services: dict[Name, Service] = Field(min_length=1, description="The programs of the deployment, by name")
     links: dict[Name, Link] = Field(default_factory=dict, description="The connections that faults can act on, by name")
 

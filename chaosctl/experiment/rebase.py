@@ -13,8 +13,8 @@ AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 def rebase(root: MapNode, way: str) -> MapNode:
-    """Return an experiment's tree with its paths (`swarm.bots`, every service's `folder` and `build.context`) made to
-    start elsewhere.
+    """Return an experiment's tree with its paths (`swarm.bots`, the compose file, every service's `folder` and
+    `build.context`) made to start elsewhere.
 
     `way` leads from the new folder to the one that they are relative to. What is no path is left to those who validate.
     """
@@ -22,7 +22,12 @@ def rebase(root: MapNode, way: str) -> MapNode:
         return root
     with_bots = _changed(root, "swarm", lambda swarm: _changed(swarm, "bots", lambda bots: _led(bots, way)))
     with_stops = _changed(with_bots, "stop_when", lambda conditions: _stop_conditions(conditions, way))
-    return _changed(with_stops, "target", lambda target: _changed(target, "services", lambda all: _services(all, way)))
+    return _changed(with_stops, "target", lambda target: _target(target, way))
+
+
+def _target(target: Node, way: str) -> Node:
+    with_file = _changed(target, "compose", lambda compose: _changed(compose, "file", lambda file: _led(file, way)))
+    return _changed(with_file, "services", lambda services: _services(services, way))
 
 
 def _stop_conditions(conditions: Node, way: str) -> Node:

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from chaosctl.experiment.frozen import NAME
 from chaosctl.experiment.kinds import FaultKind, FaultKinds, ObjectiveKind, ObjectiveKinds
-from chaosctl.experiment.model import NAME, Chaos, ChaosFault, Experiment, FaultItem, TimelineItem
+from chaosctl.experiment.model import Chaos, ChaosFault, Experiment, FaultItem, TimelineItem
 
 Schema = dict[str, Any]
 _REFS = "#/$defs/"

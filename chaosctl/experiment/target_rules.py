@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from chaosctl.experiment.complaints import Complaint, Path, mend
+from chaosctl.experiment.compose_rules import check_compose
 from chaosctl.experiment.draft import Draft
 from chaosctl.experiment.driver_rules import check_driver, check_listen
 from chaosctl.experiment.interpolate import placeholders
@@ -33,6 +34,7 @@ def check_target(draft: Draft) -> Iterator[Complaint]:
             yield from _ready(service, path)
             yield from _texts(draft, name, service, path)
     yield from _cycles(draft.services)
+    yield from check_compose(draft)
     for name, link in draft.links.items():
         if link is not None:
             yield from _link(draft, link, ("target", "links", name))

@@ -229,9 +229,20 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Wire:
+    """What a link without a relay is made of: packets between the container of a client and a port of a server's."""
+
+    client: str
+    server: str
+    from_container: Container
+    to_container: Container
+    port: int
+
+
+@dataclass(frozen=True)
 class Place:
     """Where a fault acts. A link has proxies (and the `hello` of the service it leads to, if that declared one);
-    a service has processes.
+    a service has processes. A link that no relay carries has `wires` instead of proxies.
 
     `on` is as in the plan, but where that names a role, the replicas that have it. `roles` are then what every replica
     of the service said of itself when it was asked, by its name, for people.
@@ -254,6 +265,7 @@ class Place:
     run_id: str = ""
     groups: tuple[tuple[str, ...], ...] = ()
     lines: tuple[Line, ...] = ()
+    wires: tuple[Wire, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -321,4 +333,5 @@ __all__ = [
     "ProxyControl",
     "Ran",
     "Standing",
+    "Wire",
 ]

@@ -55,6 +55,7 @@ class Deploy:
         example="{ at: 5s, fault: deploy, on: world, version: '2', env: { RELEASE: '2' } }",
         filled_in=frozenset({"run", "env"}),
         of_containers=frozenset({"image"}),
+        replaces=True,
     )
 
     def prepare(self, fault_id: str, place: Place, params: DeployParams) -> tuple[Undo, ...]:

@@ -130,6 +130,8 @@ def _proxies(experiment: Experiment, through: str, cohorts: Mapping[str, Cohort]
     """Yield one relay listener for each link and replica it leads to; on the bots' link, for each cohort too."""
     target = experiment.target
     for name, link in sorted(target.links.items()):
+        if target.driver == "compose" and target.compose.attach and link.from_service is not None:
+            continue  # nothing of the project is made anew, so its services are told of no relay
         port = link.port or target.services[link.to].ports[0]
         replicas = range(target.services[link.to].replicas)
         if name != through:

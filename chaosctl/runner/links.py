@@ -11,7 +11,7 @@ from chaosctl.deploy.contract import ContainerNetwork, Driver, Replica
 from chaosctl.experiment.groups import Groups
 from chaosctl.experiment.model import Hello, Target
 from chaosctl.experiment.places import parse_on, replicas_text
-from chaosctl.faults.contract import Desk, Line, Place, ProcessControl
+from chaosctl.faults.contract import Desk, Line, Place, ProcessControl, Wire
 from chaosctl.plan.model import Plan, PlannedFault, PlannedProxy
 from chaosctl.relay.contract import ProxySpec, Relay, Stream, Toxic
 from chaosctl.runner.parting import Parting
@@ -19,6 +19,8 @@ from chaosctl.runner.roles import AskRoles, having_role, in_words
 from chaosctl.safety.undo import HttpUndo
 
 LOOPBACK = "127.0.0.1"
+ListenOf = Callable[[str, int], str]
+"""Where the relay listens for a link and a replica that it leads to; port 0: at any."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +62,22 @@ Wiring = Callable[[PlannedProxy], Ends]
 """How a relay stands to both ends of the links that it carries."""
 
 
-def beside(replicas: Sequence[Replica], service_host: str = LOOPBACK) -> Wiring:
+def _on_loopback(link: str, replica: int) -> str:
+    return f"{LOOPBACK}:0"
+
+
+def beside(replicas: Sequence[Replica], listen_of: ListenOf = _on_loopback) -> Wiring:
     """Return the wiring of a relay on this machine.
 
-    Bots connect on loopback, services at `service_host`: no listener is open to more than those who use it. Where the
-    experiment says at what address a link listens, it does so there.
+    Bots connect on loopback, services where `listen_of` says: no listener is open to more than those who use it. Where
+    the experiment says at what address a link listens, it does so there.
     """
     addresses = _addresses(replicas)
 
     def ends(planned: PlannedProxy) -> Ends:
         to = addresses[planned.to_service, planned.to_replica][planned.to_port]
-        host = LOOPBACK if planned.cohort is not None else service_host
-        return Ends(planned.listen or f"{host}:0", to, to)
+        listen = (listen_of if planned.cohort is None else _on_loopback)(planned.link, planned.to_replica)
+        return Ends(planned.listen or listen, to, to)
 
     return ends
 
@@ -186,6 +192,8 @@ def place_of(
     on = parse_on(planned.on)
     if planned.acts_on == "link":
         chosen = tuple(p for p in proxies if p.planned.link == on.name and on.cohort in (None, p.planned.cohort))
+        if not chosen:
+            return Place(planned.on, wires=_wires(target, on.name, driver), held=held)
         first = chosen[0].planned
         usual = {p.name: (p.planned.latency_ns, p.planned.jitter_ns) for p in chosen}
         return Place(
@@ -207,6 +215,24 @@ def place_of(
     processes = tuple(driver.process(on.name, index) for index in indexes)
     hello, desks = target.services[on.name].probe, desks_of(processes)
     return Place(where, processes=processes, desks=desks, hello=hello, held=held, roles=roles)
+
+
+def _wires(target: Target, link_name: str, driver: Driver) -> tuple[Wire, ...]:
+    """Return what a link is made of that no relay carries. Raises NotReadyError where its ends are no containers."""
+    link = target.links[link_name]
+    client, server = str(link.from_service), link.to
+    port = target.services[server].container_ports[link.port or target.services[server].ports[0]]
+    ends = {
+        (service, index): driver.process(service, index).container()
+        for service in (client, server)
+        for index in range(target.services[service].replicas)
+    }
+    return tuple(
+        Wire(f"{client}[{one}]", f"{server}[{other}]", here, there, port)
+        for (end, one), here in ends.items()
+        for (other_end, other), there in ends.items()
+        if end == client and other_end == server and here is not None and there is not None
+    )
 
 
 def _parted(

@@ -82,7 +82,7 @@ def start_carrier(
             raise NotReadyError("--relay container needs services in containers; use driver docker, or another relay")
         return _in_container(choice, plan, network, replicas, run_id, log_path)
     relay = _on_this_machine(choice, plan.seed, log_path, environ)
-    return Carrier(relay, beside(replicas, driver.link_host))
+    return Carrier(relay, beside(replicas, driver.link_listen))
 
 
 def _on_this_machine(choice: WantedRelay, seed: int, log_path: Path, environ: Mapping[str, str]) -> ToxiproxyRelay:

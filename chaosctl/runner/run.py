@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl.clock import Clock
+from chaosctl.deploy.attached import AttachedDriver
+from chaosctl.deploy.compose import ComposeDriver
 from chaosctl.deploy.contract import Driver, Replica
 from chaosctl.deploy.docker import DockerDriver
 from chaosctl.deploy.external import ExternalDriver
@@ -172,9 +174,10 @@ class Run:
         run_id, environ = self._options.run_id, self._environ
         if self._target.driver == "external":
             return ExternalDriver(*where, run_id, self._record, order, environ, abort)
-        return DockerDriver(
-            *where, run_id, self._origin_ns, self._record, order, environ, abort, lambda why: self._lost("engine", why)
-        )
+        whole = (*where, run_id, self._origin_ns, self._record, order, environ, abort)
+        if self._target.driver == "docker":
+            return DockerDriver(*whole, lambda why: self._lost("engine", why))
+        return (AttachedDriver if self._target.compose.attach else ComposeDriver)(*whole, self._lost)
 
     def _obey_lever(self) -> None:
         """Look once now that the run is registered: either who pulls the lever sees the run, or the run the pull."""

@@ -60,7 +60,16 @@ class QueueUndo:
     do: Literal["queue"] = "queue"
 
 
-ContainerUndo = ReconnectUndo | ChainUndo | LimitsUndo | QueueUndo
+@dataclass(frozen=True)
+class StartUndo:
+    """Have a container run that somebody else had running. One that is gone needs no undoing."""
+
+    engine: str
+    container: str
+    do: Literal["start"] = "start"
+
+
+ContainerUndo = StartUndo | ReconnectUndo | ChainUndo | LimitsUndo | QueueUndo
 
 
 def play_on_container(action: ContainerUndo) -> Outcome:
@@ -69,6 +78,8 @@ def play_on_container(action: ContainerUndo) -> Outcome:
     name = f"container {action.container[:12]}"
     if isinstance(action, ReconnectUndo):
         return _outcome(container, lambda: _reconnect(container, action))
+    if isinstance(action, StartUndo):
+        return _outcome(container, lambda: _start(container))
     if isinstance(action, ChainUndo):
         return _outcome(container, lambda: _remove(container, action.chain))
     if isinstance(action, QueueUndo):
@@ -93,6 +104,17 @@ def _outcome(container: Container, undo: Callable[[], str]) -> Outcome:
         except EngineError:
             gone = False
         return (True, f"{name} is gone: nothing to undo") if gone else (False, f"{name}: {error}")
+
+
+def _start(container: Container) -> str:
+    name = f"container {container.id[:12]}"
+    state = container.inspect().get("State", {})
+    if not state:
+        return f"{name} is gone: nothing to start"
+    if state.get("Running"):
+        return f"{name} runs: nothing to undo"
+    container.ask("POST", f"/containers/{container.id}/start")
+    return f"started {name} again"
 
 
 def _reconnect(container: Container, action: ReconnectUndo) -> str:

@@ -184,7 +184,7 @@ def _found(engine: Engine, run_id: str, within_s: float) -> list[tuple[str, str]
 
 def _remove(engine: Engine, kind: str, name: str) -> str | None:
     """Return what is left, or None."""
-    query = {"containers": {"force": 1, "v": 1}, "images": {"force": 1}}.get(kind, {})
+    query = {"containers": {"force": 1, "v": 1}, "images": {"force": 1, "noprune": 1}}.get(kind, {})
     try:
         engine.ask("DELETE", f"/{kind}/{quote(name, safe='')}", **query)
     except EngineError as error:

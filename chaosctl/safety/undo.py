@@ -24,6 +24,7 @@ from chaosctl.safety.container_undo import (
     LimitsUndo,
     QueueUndo,
     ReconnectUndo,
+    StartUndo,
     play_on_container,
 )
 from chaosctl.safety.disk_undo import DiskAction, DiskUndo, FillerUndo, ThrottleUndo, WritableUndo, play_on_disk
@@ -106,6 +107,7 @@ _KINDS: Mapping[str, Callable[..., Undo]] = {
     "filler": FillerUndo,
     "throttle": ThrottleUndo,
     "writable": WritableUndo,
+    "start": StartUndo,
     "command": CommandUndo,
     "descriptors": DescriptorsUndo,
     "clock": ClockUndo,

@@ -112,7 +112,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 @pytest.fixture
 def relays(three: Box) -> Iterator[tuple[Line, ...]]:
     """What listens at this machine's address on their network, one for each replica of `one`."""
-    listeners = [socket.create_server((three.driver.link_host, 0)) for _ in range(2)]
+    listeners = [socket.create_server((three.driver.link_listen("", 0).rpartition(":")[0], 0)) for _ in range(2)]
     for listener in listeners:
         threading.Thread(target=_accept, args=(listener,), daemon=True).start()
     yield tuple(
