@@ -201,11 +201,13 @@ class SupervisedReplica:
         return self._launcher.container(self.replica)
 
     def inside(self) -> Inside | None:
-        """Return what finds all of its processes; None while it is down."""
-        current = self._current
+        """Return what finds all of its processes; None while it is down. Raises NotReadyError if they are elsewhere."""
+        current, container = self._current, self.container()
+        if container is not None:
+            container.must_be_here()
         if current is None or running(current.pid, current.start_ticks) is None:
             return None
-        return Inside(current.pid, current.start_ticks, boxed=self.container() is not None)
+        return Inside(current.pid, current.start_ticks, boxed=container is not None)
 
     def disk(self) -> ReplicaDisk | None:
         """Return the disk of its own; None for one that has none."""

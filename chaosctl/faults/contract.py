@@ -139,7 +139,7 @@ class ProcessControl(Protocol):
         ...
 
     def inside(self) -> Inside | None:
-        """Return what finds all of its processes; None while it is down."""
+        """Return what finds all of its processes; None while it is down. Raises NotReadyError if they are elsewhere."""
         ...
 
     def disk(self) -> DiskControl | None:

@@ -64,7 +64,7 @@ def counted(fault_id: str, container: Container, target: str) -> tuple[int, int]
     Raises NotReadyError, also where the chain is not there.
     """
     chain = chain_of(fault_id, container)
-    rules = container.filter_rules()
+    rules = container.rules()
     came = [packets for packets, rule in rules if rule.endswith(f" -j {chain}")]
     if not came:
         raise NotReadyError("the kernel has no such rules there")
@@ -79,7 +79,7 @@ def prove_gone(fault_id: str, place: Place) -> Proof:
         chain = chain_of(fault_id, container)
         if container.main_pid() is None:
             return Proof(False, "is down, so its network cannot be seen")
-        left = [rule for _, rule in container.filter_rules() if chain in rule.split()]
+        left = [rule for _, rule in container.rules() if chain in rule.split()]
         return Proof(not left, f"{len(left)} rules of {chain} are in force" if left else f"no rule of {chain} is left")
 
     return containers.prove_each(place, look)

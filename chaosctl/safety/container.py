@@ -69,7 +69,7 @@ class Container:
     def main_pid(self) -> int | None:
         """Return the process id of its main process on this machine, None while it is down. Raises NotReadyError, also
         where its engine is elsewhere."""
-        self._must_be_here()
+        self.must_be_here()
         state = self.inspect().get("State", {})
         return int(state["Pid"]) if state.get("Running") and state.get("Pid") else None
 
@@ -102,18 +102,25 @@ class Container:
 
     # -- the firewall of its network namespace
 
-    def filter_rules(self) -> tuple[tuple[int, str], ...]:
-        """Return the rules of its filter table as (packets that met it, `-A INPUT ...`); none while it is down.
+    def rules(self, table: str = "filter") -> tuple[tuple[int, str], ...]:
+        """Return the rules of a table as (packets that met it, `-A INPUT ...`); none while it is down.
 
         Raises NotReadyError where this machine or this user cannot look.
         """
         namespace = self.namespace()
         if namespace is None:
             return ()
-        met = map(_COUNTED.fullmatch, inside(namespace, ("iptables-save", "-c", "-t", "filter")).splitlines())
+        met = map(_COUNTED.fullmatch, inside(namespace, ("iptables-save", "-c", "-t", table)).splitlines())
         return tuple((int(one[1]), one[2]) for one in met if one is not None)
 
-    def add_chain(self, chain: str, rules: Sequence[str], jumps: Sequence[str], namespace: str | None = None) -> None:
+    def add_chain(
+        self,
+        chain: str,
+        rules: Sequence[str],
+        jumps: Sequence[str],
+        namespace: str | None = None,
+        table: str = "filter",
+    ) -> None:
         """Make a chain with these rules and have it met first where `jumps` says (`INPUT ! -i lo`), all at one moment.
 
         `namespace` is what `namespace()` has said just now, if somebody asked. Raises NotReadyError, also while it is
@@ -125,11 +132,10 @@ class Container:
         inserted = [
             f"-I {where.partition(' ')[0]} 1{where[len(where.partition(' ')[0]) :]} -j {chain}" for where in jumps
         ]
-        _change(
-            namespace, (f":{checked(chain)} - [0:0]", *(f"-A {chain} {rule}".rstrip() for rule in rules), *inserted)
-        )
+        made = (f":{checked(chain)} - [0:0]", *(f"-A {chain} {rule}".rstrip() for rule in rules))
+        _change(namespace, table, (*made, *inserted))
 
-    def remove_chain(self, chain: str) -> bool:
+    def remove_chain(self, chain: str, table: str = "filter") -> bool:
         """Remove a chain and the jumps to it; other rules stay. Return False if there was none. Raises NotReadyError.
 
         A container that is down has no rules: they went with its network namespace.
@@ -137,11 +143,11 @@ class Container:
         namespace = self.namespace()
         if namespace is None:
             return False
-        table = inside(namespace, ("iptables-save", "-t", "filter")).splitlines()
-        if not any(line.startswith(f":{checked(chain)} ") for line in table):
+        there = inside(namespace, ("iptables-save", "-t", table)).splitlines()
+        if not any(line.startswith(f":{checked(chain)} ") for line in there):
             return False
-        jumps = [f"-D {line[3:]}" for line in table if line.startswith("-A ") and line.endswith(f" -j {chain}")]
-        _change(namespace, (*jumps, f"-F {chain}", f"-X {chain}"))
+        jumps = [f"-D {line[3:]}" for line in there if line.startswith("-A ") and line.endswith(f" -j {chain}")]
+        _change(namespace, table, (*jumps, f"-F {chain}", f"-X {chain}"))
         return True
 
     def namespace(self) -> str | None:
@@ -150,7 +156,7 @@ class Container:
         The engine's own name for it and not a process id: an id that is used again would name a stranger's, even this
         machine's. Raises NotReadyError.
         """
-        self._must_be_here()
+        self.must_be_here()
         found = self.inspect()
         if not found.get("State", {}).get("Running"):
             return None
@@ -166,7 +172,7 @@ class Container:
             raise NotReadyError(f"container {self.id[:12]} uses this machine's own network, which is left alone")
         return str(path)
 
-    def _must_be_here(self) -> None:
+    def must_be_here(self) -> None:
         """Raises NotReadyError where its processes are not those of this machine."""
         if self.is_remote:
             raise NotReadyError(
@@ -205,9 +211,9 @@ def _path() -> str:
     return f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
 
 
-def _change(namespace: str, lines: Sequence[str]) -> None:
-    """Change the filter table there, all of it or nothing (iptables-restore(8))."""
-    text = "\n".join(("*filter", *lines, "COMMIT", ""))
+def _change(namespace: str, table: str, lines: Sequence[str]) -> None:
+    """Change a table there, all at once or not at all (iptables-restore(8))."""
+    text = "\n".join((f"*{table}", *lines, "COMMIT", ""))
     inside(namespace, ("iptables-restore", "--noflush", "-w", _LOCK_S), text)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chaosctl.errors import NotReadyError
-from chaosctl.safety import queues
+from chaosctl.safety import hosts, queues
 from chaosctl.safety.container import Container, Endpoint
 from chaosctl.safety.engine import EngineError
 
@@ -32,11 +32,12 @@ class ReconnectUndo:
 
 @dataclass(frozen=True)
 class ChainUndo:
-    """Remove a chain of the filter table in a container's network namespace, and what leads to it."""
+    """Remove a chain of a table in a container's network namespace, and what leads to it."""
 
     engine: str
     container: str
     chain: str
+    table: str = "filter"
     do: Literal["chain"] = "chain"
 
 
@@ -48,6 +49,16 @@ class LimitsUndo:
     container: str
     limits: Mapping[str, int]
     do: Literal["limits"] = "limits"
+
+
+@dataclass(frozen=True)
+class HostsUndo:
+    """Take what bears this mark out of a container's /etc/hosts."""
+
+    engine: str
+    container: str
+    mark: str
+    do: Literal["hosts"] = "hosts"
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ class StartUndo:
     do: Literal["start"] = "start"
 
 
-ContainerUndo = StartUndo | ReconnectUndo | ChainUndo | LimitsUndo | QueueUndo
+ContainerUndo = StartUndo | ReconnectUndo | ChainUndo | LimitsUndo | QueueUndo | HostsUndo
 
 
 def play_on_container(action: ContainerUndo) -> Outcome:
@@ -81,7 +92,9 @@ def play_on_container(action: ContainerUndo) -> Outcome:
     if isinstance(action, StartUndo):
         return _outcome(container, lambda: _start(container))
     if isinstance(action, ChainUndo):
-        return _outcome(container, lambda: _remove(container, action.chain))
+        return _outcome(container, lambda: _remove(container, action))
+    if isinstance(action, HostsUndo):
+        return _outcome(container, lambda: _forget(container, action.mark))
     if isinstance(action, QueueUndo):
         return _outcome(container, lambda: _let_go(container, action.handle))
 
@@ -137,11 +150,18 @@ def _reconnect(container: Container, action: ReconnectUndo) -> str:
     return f"put {name} back onto its network"
 
 
-def _remove(container: Container, chain: str) -> str:
+def _remove(container: Container, action: ChainUndo) -> str:
     name = f"container {container.id[:12]}"
-    if container.remove_chain(chain):
-        return f"removed chain {chain} of {name}"
-    return f"{name} has no chain {chain}: nothing to undo"
+    if container.remove_chain(action.chain, action.table):
+        return f"removed chain {action.chain} of {name}"
+    return f"{name} has no chain {action.chain}: nothing to undo"
+
+
+def _forget(container: Container, mark: str) -> str:
+    name = f"container {container.id[:12]}"
+    if hosts.remove(container, mark):
+        return f"{name} has no wrong line in its /etc/hosts any more"
+    return f"the /etc/hosts of {name} says nothing wrong: nothing to undo"
 
 
 def _let_go(container: Container, handle: str) -> str:

@@ -21,6 +21,7 @@ from chaosctl.safety.commands import run_command
 from chaosctl.safety.container_undo import (
     ChainUndo,
     ContainerUndo,
+    HostsUndo,
     LimitsUndo,
     QueueUndo,
     ReconnectUndo,
@@ -101,6 +102,7 @@ _KINDS: Mapping[str, Callable[..., Undo]] = {
     "containers": ContainersUndo,
     "reconnect": ReconnectUndo,
     "chain": ChainUndo,
+    "hosts": HostsUndo,
     "limits": LimitsUndo,
     "queue": QueueUndo,
     "disk": DiskUndo,

@@ -10,11 +10,10 @@ import pytest
 from chaosctl.safety.engine import local_engine, remove_run
 from tests.e2e.engines import all_of
 from tests.e2e.harness import HELD, Place, Run, wait_until
-from tests.e2e.shortened import sets
 
-INSIDE = HELD.parent / "inside.yaml"
-IN_CONTAINERS = sets("target.driver=docker")
+INSIDE, BOXED = HELD.parent / "inside.yaml", HELD.parent / "inside_boxed.yaml"
 KINDS = {"f1-freeze", "f2-fill_fds", "f3-clock_skew"}
+NAMES = {"f4-dns", "f5-dns", "f6-dns"}
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.needs("docker")]
 
@@ -22,8 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.needs("dock
 @pytest.fixture(scope="module")
 def runs(place: Place) -> Iterator[dict[str, Run]]:
     """Side by side, for they mostly wait; whatever a failing test leaves is removed."""
-    words = {"processes": (), "containers": IN_CONTAINERS, "killed": IN_CONTAINERS}
-    runs = {name: place.run(f"inside-{name}", *these, file=INSIDE) for name, these in words.items()}
+    files = {"processes": INSIDE, "containers": BOXED, "killed": BOXED}
+    runs = {name: place.run(f"inside-{name}", file=file) for name, file in files.items()}
     yield runs
     for run in runs.values():
         run.end_for_good()
@@ -33,19 +32,19 @@ def runs(place: Place) -> Iterator[dict[str, Run]]:
 
 def test_killed_while_they_are_in_force_nothing_is_left(runs: dict[str, Run]) -> None:
     run = runs["killed"]
-    run.wait_for("fault_proved", fault="f3-clock_skew")
+    run.wait_for("fault_proved", fault="f4-dns")
     run.signal(signal.SIGKILL)
     wait_until(lambda: not all_of(local_engine(), run.run_id), "its containers and its network are gone")
     run.nothing_is_left(within_s=10.0)
     assert run.events("cleanup_failed") == []
 
 
-@pytest.mark.parametrize("name", ["processes", "containers"])
-def test_each_is_proved_and_proved_gone(runs: dict[str, Run], name: str) -> None:
+@pytest.mark.parametrize(("name", "faults"), [("processes", KINDS), ("containers", KINDS | NAMES)])
+def test_each_is_proved_and_proved_gone(runs: dict[str, Run], name: str, faults: set[str]) -> None:
     run = runs[name]
     ended = run.ended()
     assert ended.code == 0, ended
-    assert {one["fault"] for one in run.events("fault_proved") if one["proved"]} == KINDS
-    assert {one["fault"] for one in run.events("fault_heal_proved") if one["proved"]} == KINDS
+    assert {one["fault"] for one in run.events("fault_proved") if one["proved"]} == faults
+    assert {one["fault"] for one in run.events("fault_heal_proved") if one["proved"]} == faults
     assert run.events("cleanup_failed") == []
     run.nothing_is_left()

@@ -106,7 +106,7 @@ def guarded(one: Box) -> Iterator[Box]:
 
 
 def rules(running: Box) -> list[str]:
-    return [rule for _, rule in running.container.filter_rules()]
+    return [rule for _, rule in running.container.rules()]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ SERVICES |= {
     "io_errors",
     "fill_fds",
     "clock_skew",
+    "dns",
 }
 COMMON = {"at", "for", "fault", "on"}
 

@@ -27,7 +27,7 @@ def undo_elsewhere(actions: Sequence[Undo]) -> str:
     return ran.stdout.strip()
 
 
-def undo_of(name: str, running: Box, **written: object) -> tuple[Undo, ...]:
+def undo_of(name: str, running: Box, /, **written: object) -> tuple[Undo, ...]:
     """Return what would undo this fault."""
     fault = faults()[name]
     return fault.prepare("f1", running.place, params_of(fault, written))
