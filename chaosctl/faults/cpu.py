@@ -20,6 +20,7 @@ UNLIMITED_US = -1
 CONTROLLERS = ("cpu", "cpuset")
 # Burners are looked at for so long, and have to have had some processor time in it.
 LOOK_S = 0.3
+NANO_PER_CORE = 1_000_000_000
 
 
 class CpuParams(Params):
@@ -60,7 +61,8 @@ class Cpu:
         """Set the quotas, and begin to burn. Raises NotReadyError."""
         found, called_ns = containers.containers_of(place), now_ns()
         if params.cores is not None:
-            limits.set_limits(place, {"CpuPeriod": PERIOD_US, "CpuQuota": _quota_us(params.cores)}, now_ns)
+            cores = params.cores
+            limits.set_limits(place, lambda host: _wanted(host, cores), now_ns)
         begun = {}
         for name, container in found if params.burners is not None else ():
             pid = limits.pid_of(name, container)
@@ -95,7 +97,16 @@ def _quota_us(cores: float) -> int:
     return round(cores * PERIOD_US)
 
 
+def _wanted(host: Mapping[str, Any], cores: float) -> dict[str, int]:
+    # The engine refuses a quota where the limit was given in cores (`cpus: 0.5`), and makes the same quota of those.
+    if host.get("NanoCpus"):
+        return {"NanoCpus": _quota_us(cores) * NANO_PER_CORE // PERIOD_US}
+    return {"CpuPeriod": PERIOD_US, "CpuQuota": _quota_us(cores)}
+
+
 def _as_before(host: Mapping[str, Any]) -> dict[str, int]:
+    if host.get("NanoCpus"):
+        return {"NanoCpus": int(host["NanoCpus"])}
     return {"CpuPeriod": host.get("CpuPeriod") or PERIOD_US, "CpuQuota": host.get("CpuQuota") or UNLIMITED_US}
 
 

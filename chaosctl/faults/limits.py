@@ -17,25 +17,28 @@ def undo_limits(place: Place, wanted_of: Callable[[Mapping[str, Any]], dict[str,
 
     Raises NotReadyError.
     """
-    undo = []
-    for name, one in containers.containers_of(place):
-        found = one.inspect()
-        if not found:
-            raise NotReadyError(f"the container of {name} is gone")
-        undo.append(LimitsUndo(one.engine, one.id, wanted_of(found.get("HostConfig", {}))))
-    return tuple(undo)
-
-
-def set_limits(place: Place, limits: Mapping[str, int], now_ns: NowNs) -> Applied:
-    """Have the engine hold every container of the place to these. Raises NotReadyError."""
     found = containers.containers_of(place)
+    return tuple(LimitsUndo(one.engine, one.id, wanted_of(_host_of(name, one))) for name, one in found)
+
+
+def set_limits(place: Place, wanted_of: Callable[[Mapping[str, Any]], dict[str, int]], now_ns: NowNs) -> Applied:
+    """Have the engine hold every container of the place to what is wanted of it, by what it has now. Raises
+    NotReadyError."""
+    found = containers.containers_of(place)
+    wanted = [wanted_of(_host_of(name, one)) for name, one in found]
     called_ns = now_ns()
-    for name, one in found:
+    for (name, one), limits in zip(found, wanted, strict=True):
         try:
             one.set_limits(limits)
         except NotReadyError as error:
             raise NotReadyError(f"{name} cannot be held to it: {error}") from error
     return Applied(called_ns, now_ns(), containers.targets(found))
+
+
+def _host_of(name: str, container: Container) -> Mapping[str, Any]:
+    if not (found := container.inspect()):
+        raise NotReadyError(f"the container of {name} is gone")
+    return dict(found.get("HostConfig", {}))
 
 
 def prove_each(place: Place, look: Callable[[int], Proof]) -> Proof:

@@ -74,7 +74,8 @@ class Memory:
         be taken."""
         found, called_ns = containers.containers_of(place), now_ns()
         if params.limit is not None:
-            limits.set_limits(place, {"Memory": params.limit, "MemorySwap": params.limit}, now_ns)
+            wanted = {"Memory": params.limit, "MemorySwap": params.limit}
+            limits.set_limits(place, lambda _: wanted, now_ns)
         begun = {}
         for name, container in found if params.pressure is not None else ():
             pid = limits.pid_of(name, container)

@@ -13,8 +13,9 @@ from chaosctl.plan.model import Plan
 from chaosctl.relay.container import NAME, Berth, RelayContainer, start_in_container
 from chaosctl.relay.server import find_toxiproxy, start_embedded, start_toxiproxy
 from chaosctl.relay.toxiproxy import ToxiproxyRelay, attach
-from chaosctl.runner.links import Wiring, beside, within
+from chaosctl.runner.links import Wiring, beside, undo_of_links, within
 from chaosctl.safety.ports import ReservedPorts, reserve_ports
+from chaosctl.safety.undo import ContainersUndo, Undo
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class Carrier:
     ports: ReservedPorts | None = None
 
     over: threading.Event = field(default_factory=threading.Event)
+
+    def undo(self, plan: Plan, run_id: str) -> tuple[Undo, ...]:
+        """Return what takes the links off the relay again, or the relay with them."""
+        api_url = self.relay.info.api_url
+        if self.container is None:
+            return undo_of_links(plan, api_url, run_id)
+        return (ContainersUndo(self.container.berth.engine.address, run_id, api_url),)
 
     def before_down(self) -> None:
         """Expect its end, where it is removed with the target's containers: `over` is set, and its log is kept."""

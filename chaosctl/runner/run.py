@@ -33,7 +33,7 @@ from chaosctl.runner.children import probe_config, swarm_config
 from chaosctl.runner.desks import Desks
 from chaosctl.runner.inspection import Inspection
 from chaosctl.runner.journalist import Journalist, View
-from chaosctl.runner.links import link_addresses, open_links, place_of, undo_of_links
+from chaosctl.runner.links import link_addresses, open_links, place_of
 from chaosctl.runner.relays import Carrier, WantedRelay, start_carrier
 from chaosctl.runner.sampling import Sampling
 from chaosctl.runner.stop_conditions import StopConditions
@@ -161,8 +161,7 @@ class Run:
         watching = (self._relay, self._carried_after, lambda why: self._lost("relay", why))
         threading.Thread(target=watch_relay, args=watching, name="relay watch", daemon=True).start()
         self._record("relay", **asdict(self._relay.info), in_container=carrier.container is not None)
-        if carrier.container is None:  # or they go with it
-            self._journal.write(LINKS, undo_of_links(self._plan, self._relay.info.api_url, run_id))
+        self._journal.write(LINKS, carrier.undo(self._plan, run_id))
         self._links = open_links(self._plan, carrier.wiring, self._relay, run_id)
         self._start_everything(replicas)
 
@@ -322,6 +321,8 @@ class Run:
     def _close_relay(self) -> None:
         if self._carrier is not None:
             self._carrier.close()
+            if self._carrier.container is not None:
+                self._journal.relay_is_gone(self._relay.info.api_url)
         self._undone(LINKS)
 
     def _down(self) -> None:

@@ -70,10 +70,12 @@ class UnpauseUndo:
 
 @dataclass(frozen=True)
 class ContainersUndo:
-    """Remove every container and network that carries the label of the run, by force."""
+    """Remove every container and network that carries the label of the run, by force. `relay` is the API of one that
+    is among them: what was to be undone there goes with it."""
 
     engine: str
     run_id: str
+    relay: str = ""
     do: Literal["containers"] = "containers"
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from chaosctl.deploy import remote_state
 from chaosctl.deploy.contract import Replica
+from chaosctl.deploy.docker import published_at
 from chaosctl.errors import NotReadyError
 from chaosctl.safety.engine import RUN_LABEL, Engine
 
@@ -66,3 +67,12 @@ def test_a_volume_carries_the_label_of_its_run() -> None:
     mount = remote_state.volume("r1", Replica("world", 1, {}, Path(), Path()), "/state")
     assert (mount["Source"], mount["Target"]) == ("chaosctl-r1-world-1", "/state")
     assert mount["VolumeOptions"]["Labels"] == {RUN_LABEL: "r1"}
+
+
+def test_ports_are_published_where_bots_reach_the_machine() -> None:
+    engine = Engine("tcp://127.0.0.2:2375")
+    assert published_at(Engine("/run/docker.sock"), {"CHAOSCTL_PUBLISH_AT": "10.0.0.9"}) == "127.0.0.1"
+    assert published_at(engine, {}) == "127.0.0.2"
+    assert published_at(engine, {"CHAOSCTL_PUBLISH_AT": "10.0.0.9"}) == "10.0.0.9"
+    with pytest.raises(NotReadyError, match=r"no\.such\.machine\.invalid has no IPv4 address.* CHAOSCTL_PUBLISH_AT"):
+        published_at(engine, {"CHAOSCTL_PUBLISH_AT": "no.such.machine.invalid"})
