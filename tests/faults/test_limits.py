@@ -176,22 +176,20 @@ def test_a_fault_without_an_effect_is_refused(name: str) -> None:
         params_of(faults()[name], {})
 
 
+@pytest.mark.e2e
+@pytest.mark.needs("docker")
 def test_a_limit_that_was_given_in_cores_comes_back(tmp_path: Path) -> None:
-    with box(tmp_path) as running:
-        given_back_in_cores(running)
-
-
-def given_back_in_cores(one: Box) -> None:
-    one.container.set_limits({"NanoCpus": 1_500_000_000})
     fault, written = faults()["cpu"], {"cores": 0.25}
-    undo = undo_of("cpu", one, **written)
-    proof = prove(fault, one.place, written, inject(fault, one.place, written))
-    assert proof.proved, proof
-    assert "a quota of 25000 µs" in proof.text
-    undo_elsewhere(undo)
-    healed = prove_healed(fault, one.place, written)
-    assert healed.proved, healed
-    assert "a quota of 150000 µs" in healed.text
+    with box(tmp_path) as running:
+        running.container.set_limits({"NanoCpus": 1_500_000_000})
+        undo = undo_of("cpu", running, **written)
+        proof = prove(fault, running.place, written, inject(fault, running.place, written))
+        assert proof.proved, proof
+        assert "a quota of 25000 µs" in proof.text
+        undo_elsewhere(undo)
+        healed = prove_healed(fault, running.place, written)
+        assert healed.proved, healed
+        assert "a quota of 150000 µs" in healed.text
 
 
 def test_what_has_ended_has_no_limit_to_read() -> None:
