@@ -9,7 +9,7 @@ from chaosctl.experiment.model import PROCESS_NUMBERS, Ask, Service, Target
 from chaosctl.faults.contract import Fault
 from chaosctl.plan.model import Plan
 from chaosctl.runner.relays import WantedRelay
-from chaosctl.safety.engine import named_engine
+from chaosctl.safety.engine import local_engine, named_engine
 from chaosctl.safety.engine_address import shown
 
 _STATE = "${state"
@@ -20,6 +20,8 @@ def refuse_what_cannot_be_there(
 ) -> None:
     """Raises UsageError for a relay in a container where the services are in none, and NotReadyError for what the
     engine that `environ` names cannot be used for."""
+    if target.driver == "compose":
+        local_engine(environ)
     if target.driver != "docker":
         if relay.kind == "container":
             raise UsageError(f"--relay container needs driver docker, and the driver is {target.driver}; leave it out")

@@ -83,6 +83,13 @@ def test_what_is_offered_as_files_is_fetched() -> None:
     refuse(metrics={"by_service": {"world": {"clients": {"at_most": 1}}}})
 
 
+def test_compose_wants_an_engine_of_this_machine() -> None:
+    target = Target.model_validate({"driver": "compose", "compose": {"file": "c.yaml"}, "services": {"world": {}}})
+    with pytest.raises(NotReadyError, match=r"DOCKER_HOST is tcp://box:2375: only an engine of this machine"):
+        refuse_what_cannot_be_there(target, a_plan(), faults(), AUTO, FAR)
+    refuse_what_cannot_be_there(target, a_plan(), faults(), AUTO, {})
+
+
 def test_a_relay_in_a_container_needs_containers_and_something_to_make_it_from(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
