@@ -61,9 +61,11 @@ def words(run: Run, seq_of: str) -> str:
 
 def test_link_and_command_are_proved_and_it_is_left_as_it_was(place: Place, server: Server) -> None:
     run = place.run("whole", *ALLOWED, file=EXTERNAL, **server.env)
+    run.wait_for("service_ready")
+    second = place.run("second", *ALLOWED, file=EXTERNAL, **server.env)
     run.wait_for("fault_proved", fault="f2-command", proved=True)
     assert server.frozen
-    refused = place.run("second", *ALLOWED, file=EXTERNAL, **server.env).ended()
+    refused = second.ended()
     assert refused.code == 4, refused
     one_sentence(refused, f"run {run.run_id} is acting on 127.0.0.1:{server.env['TINY_PORT']}")
     ended = run.ended()

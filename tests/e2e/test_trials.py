@@ -21,6 +21,6 @@ def test_every_trial_is_played_and_can_be_judged_again(place: Place) -> None:
     assert first["seed"] == 7 != second["seed"]
     assert first["run_id"] != second["run_id"]
     rows = {row["name"]: row for row in said["objectives"]}
-    assert rows["recovery.steady"]["failed"] == 2 and rows["lost_acks"]["failed"] == 0
+    assert rows["recovery.steady"]["failed"] > 0 == rows["lost_acks"]["failed"]
     again = place.chaosctl("verify", folder, "--json")
     assert again.code == 1 and again.json["trials"] == said["trials"]
