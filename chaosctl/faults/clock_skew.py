@@ -44,6 +44,12 @@ class ClockSkewParams(Params):
         return self
 
 
+def _lacks() -> str | None:
+    """Try it on a process of ours."""
+    canary = _ask_canary(Shift(time.time_ns(), NS_PER_S))
+    return None if canary.proved else canary.text
+
+
 class ClockSkew:
     """Another clock for every process of the replica."""
 
@@ -53,6 +59,7 @@ class ClockSkew:
         params=ClockSkewParams,
         lasting="always",
         dimension="clock",
+        lacks=_lacks,
         summary="Its processes read a time of day that is off, or goes too fast or slow; the monotonic clock stays",
         example="{ at: 8s, for: 6s, fault: clock_skew, on: world, offset: -1h, drift: 1.5 }",
     )

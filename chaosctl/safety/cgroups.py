@@ -37,6 +37,14 @@ def folder_of(pid: int, controller: str) -> Path:
     raise NotReadyError(f"the {controller} group of process {pid} is not in sight below {ROOT}; run chaosctl beside it")
 
 
+def is_frozen(pid: int) -> bool:
+    """Say whether the kernel's freezer holds a process still, as it does those of a paused container."""
+    try:
+        return read(pid, "freezer", "freezer.state", "cgroup.freeze") in ("FROZEN", "1")
+    except NotReadyError:
+        return False
+
+
 def read(pid: int, controller: str, of_version_1: str, of_version_2: str) -> str:
     """Return what a file of a process's group says, by its name under each version. Raises NotReadyError."""
     path = folder_of(pid, controller) / (of_version_2 if has_version_2() else of_version_1)

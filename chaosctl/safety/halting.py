@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TypeVar
 
 from chaosctl.errors import NotReadyError
+from chaosctl.safety import cgroups
 from chaosctl.safety.processes import PROC, Process, running, shown
 
 _SEIZE, _INTERRUPT, _DETACH, _GETREGS = 0x4206, 0x4207, 17, 12
@@ -43,6 +44,11 @@ def while_halted(process: Process, span: range, do: Callable[[], T]) -> T:
 
 def _halted(process: Process, span: range, do: Callable[[], T]) -> T:
     for _ in range(_ROUNDS):
+        # Of a paused container all stand already, and do not come to where ptrace would hold them.
+        if cgroups.is_frozen(process.pid):
+            if any(_stands_in(span, process.pid, tid) for tid in _threads(process.pid)):
+                break
+            return do()
         held: dict[int, int] = {}
         try:
             _hold(process, held)
@@ -97,6 +103,13 @@ def _threads(pid: int) -> set[int]:
     with suppress(OSError):
         return {int(one.name) for one in (PROC / str(pid) / "task").iterdir()}
     return set()
+
+
+def _stands_in(span: range, pid: int, tid: int) -> bool:
+    """Read the instruction pointer of one that stands: the last word of /proc/PID/task/TID/syscall (proc(5))."""
+    with suppress(OSError, ValueError, IndexError):
+        return int((PROC / str(pid) / "task" / str(tid) / "syscall").read_text().split()[-1], 16) in span
+    return True
 
 
 def _instruction(tid: int) -> int:

@@ -118,7 +118,15 @@ def test_in_a_container_too_without_any_tool_of_its_image(tmp_path: Path) -> Non
         assert prove(SKEW, running.place, written, applied).proved
         assert running.answer() == "answered"
         assert not prove_healed(SKEW, running.place, written).proved
+        # Also while it is paused.
+        (process,) = running.place.processes
+        process.freeze()
         undo_elsewhere(undo)
+        assert prove_healed(SKEW, running.place, written).proved
+        inject(SKEW, running.place, written)
+        assert not prove_healed(SKEW, running.place, written).proved
+        undo_elsewhere(undo)
+        process.thaw()
         assert prove_healed(SKEW, running.place, written).proved
         assert running.answer() == "answered"
         assert running.driver.down() == ()
@@ -132,6 +140,9 @@ def test_what_cannot_be_changed_is_refused_with_the_reason(monkeypatch: pytest.M
             patched.setattr(halting.platform, "machine", lambda: "riscv64")
             with pytest.raises(NotReadyError, match="known for x86-64 only, and this machine is riscv64"):
                 inject(SKEW, place, {"offset": "1h"})
+            assert SKEW.kind.lacks is not None
+            assert "machine is riscv64" in (SKEW.kind.lacks() or "")
+        assert SKEW.kind.lacks() is None
         with monkeypatch.context() as patched:
             patched.setattr(process_clock, "_original", lambda: b"another page")
             patched.setattr(process_clock, "_places", lambda: {"__vdso_clock_gettime": 0})

@@ -57,7 +57,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("dns", {"mode": "wrong", "name": "a", "address": "1.2.3.4\n0.0.0.0 b"}, "1.2.3.4"),
     ("dns", {"mode": "slow", "delay": "1m"}, "write at most 30s"),
     ("cpu", {"cores": 0}, "write at least"),
-    ("cpu", {}, "'cores' is missing"),
+    ("cpu", {}, "nothing would happen; write cores"),
     ("memory", {"limit": "5MiB"}, "write at least 6"),
     ("memory", {"limit": 64}, "64"),
     ("disk_full", {"leave": "1"}, "is not a size"),
