@@ -148,6 +148,21 @@ def _cost_of_remote() -> str:
     return f"on its containers no {', '.join(here)}; no disk of a service; links only through a relay in a container"
 
 
+def _compose() -> Fact:
+    from chaosctl.deploy.compose_program import find_compose
+    from chaosctl.errors import NotReadyError
+
+    cost, mend = "no target is what a compose file says", "install docker-compose-plugin, or docker-compose-v2"
+    try:
+        found = find_compose(os.environ)
+    except NotReadyError:
+        return Fact("Docker Compose", "optional", "neither docker compose nor docker-compose answers", cost, mend)
+    version = f"{'.'.join(map(str, found.version))} ({' '.join(found.words)})"
+    if found.takes_away:
+        return Fact("Docker Compose", "ok", version)
+    return Fact("Docker Compose", "optional", version, "compose files may publish no ports", "use 2.24.4 or newer")
+
+
 def _faketime() -> Fact:
     from chaosctl.replay.perturb import FAKETIME_FOLDERS, find_faketime
 
@@ -259,6 +274,7 @@ LOOKS: tuple[Callable[[], Fact], ...] = (
     _throttle,
     _toxiproxy,
     _docker,
+    _compose,
     _faketime,
     _packets,
     _disks,

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl.deploy.adoption import Adoption, Key, OnLost, assigned, images_of
-from chaosctl.deploy.compose_override import Parts, as_yaml, names_of, override, relay_places, wrong_with
+from chaosctl.deploy.compose_override import Parts, as_yaml, images_needed, names_of, override, relay_places, wrong_with
 from chaosctl.deploy.compose_program import ComposeProgram, Project, find_compose
 from chaosctl.deploy.compose_project import Found, find_containers
 from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.images import look_up
 from chaosctl.deploy.networks import make_network
 from chaosctl.deploy.replica import SupervisedReplica
 from chaosctl.errors import NotReadyError, RecordingError
@@ -88,6 +89,8 @@ class ComposeDriver:
             config = self._project(self._file).config()
             if wrong := next(wrong_with(config, self._target, self._program.takes_away), None):
                 raise NotReadyError(f"{self._file}: {wrong}")
+            for image in images_needed(config):
+                look_up(self._engine, image)
             self._write_override(config)
             whole = self._project(self._file, self._bundle / OVERRIDE)
             whole.up(("--no-start", *self._scale()), _MADE_WITHIN_S)

@@ -126,15 +126,17 @@ def _service(name: str, said: Mapping[str, Any], target: Target, parts: Parts, i
     image = str(said.get("image") or (name if said.get("build") is not None else ""))
     if image in images:
         made["image"] = images[image]
-        if parts.takes_away:
-            # Nobody but the run has such an image, so no registry is to be asked for it.
-            made["pull_policy"] = "build" if "build" in made else "never"
+    if parts.takes_away:
+        # A run must not depend on what a registry has today, and nobody but the run has the images that it builds.
+        made["pull_policy"] = "build" if "build" in made else "never"
     made |= _ports(name, said, target, parts) | _container_name(name, said, parts) | _restart(name, said, target)
     if hosts := list(dict.fromkeys(_hosts(name, said, target, parts))):
         made["extra_hosts"] = hosts
     if name in parts.states:
-        source = str(parts.states[name]).replace("$", "$$")
-        made["volumes"] = [{"type": "bind", "source": source, "target": target.services[name].state}]
+        source, inside = str(parts.states[name]).replace("$", "$$"), target.services[name].state
+        # It is there, and said so has compose name it in a way that bears a colon.
+        bind = {"create_host_path": False}
+        made["volumes"] = [{"type": "bind", "source": source, "target": inside, "bind": bind}]
     return made
 
 
@@ -169,6 +171,14 @@ def _hosts(name: str, said: Mapping[str, Any], target: Target, parts: Parts) -> 
             for index in range(target.services[link.to].replicas):
                 host = parts.relays[link_name, index].rpartition(":")[0]
                 yield from (f"{called}:{host}" for called in parts.names[link.to])
+
+
+def images_needed(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the images that have to be there: those that are used and not built."""
+    services = _of(config, "services").values()
+    built = {str(one.get("image")) for one in services if one.get("build") is not None}
+    used = (str(one["image"]) for one in services if one.get("build") is None and one.get("image"))
+    return tuple(sorted({*used} - built))
 
 
 def names_of(config: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:

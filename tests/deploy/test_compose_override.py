@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from chaosctl.deploy.compose_override import Parts, as_yaml, names_of, override, relay_places, replicas_of, wrong_with
+from chaosctl.deploy.compose_override import (
+    Parts,
+    as_yaml,
+    images_needed,
+    names_of,
+    override,
+    relay_places,
+    replicas_of,
+    wrong_with,
+)
 from chaosctl.experiment.model import Target
 
 CONFIG: dict[str, Any] = {
@@ -50,6 +59,8 @@ def test_what_is_built_is_an_image_of_the_run_for_all_that_use_it() -> None:
     assert (made["app"]["image"], made["job"]["image"]) == ("chaosctl-r1-app", "chaosctl-r1-app")
     assert (made["app"]["pull_policy"], made["job"]["pull_policy"]) == ("build", "never")
     assert "image" not in made["db"]
+    assert made["db"]["pull_policy"] == "never"
+    assert images_needed(CONFIG) == ("db:5",)
 
 
 def test_ports_are_those_of_the_run_and_no_others() -> None:
@@ -84,7 +95,8 @@ def test_a_restart_policy_of_the_experiment_takes_the_place_of_the_files() -> No
 
 def test_a_folder_is_mounted_whatever_its_path() -> None:
     made = laid_over(target({"db": {"state": "/data"}}), states={"db": Path("/tmp/a $b: c")})["services"]
-    assert made["db"]["volumes"] == [{"type": "bind", "source": "/tmp/a $$b: c", "target": "/data"}]
+    [volume] = made["db"]["volumes"]
+    assert (volume["type"], volume["source"], volume["target"]) == ("bind", "/tmp/a $$b: c", "/data")
 
 
 def test_relays_listen_at_the_ports_own_numbers_and_where_these_collide_at_other_addresses() -> None:
