@@ -37,10 +37,13 @@ RUNS ?= 50
 soak: setup
 	$(BIN)/python -m tests.matrix --soak $(RUNS)
 
-# chaosctl is killed at so many random moments of a run with overlapping faults: nothing may be left of it.
+# chaosctl is killed at so many random moments of a run with overlapping faults, on processes and on containers: nothing
+# may be left of it.
 KILLS ?= 200
+DOCKER_KILLS ?= 30
 kill9: setup
-	CHAOSCTL_KILLS=$(KILLS) $(BIN)/python -m pytest -q -s tests/e2e/test_kill9_moments.py
+	CHAOSCTL_KILLS=$(KILLS) CHAOSCTL_KILLS_DOCKER=$(DOCKER_KILLS) \
+		$(BIN)/python -m pytest -q -s tests/e2e/test_kill9_moments.py tests/e2e/test_kill9_docker.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

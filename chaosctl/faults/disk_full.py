@@ -12,6 +12,7 @@ from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.units import SizeBytes, format_size
 from chaosctl.faults import disks
 from chaosctl.faults.contract import Applied, DiskControl, NowNs, Place, Proof
+from chaosctl.safety.disk import disks_lack
 from chaosctl.safety.undo import Undo
 
 
@@ -31,6 +32,7 @@ class DiskFull:
         lasting="always",
         dimension="disk",
         needs_disk=True,
+        lacks=disks_lack,
         summary="The disk of the service (`disk: 64MiB`) is full: writes fail with ENOSPC",
         example="{ at: 8s, for: 6s, fault: disk_full, on: world }",
     )

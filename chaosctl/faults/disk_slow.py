@@ -9,7 +9,8 @@ from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.units import BytesPerS
 from chaosctl.faults import disks
 from chaosctl.faults.contract import Applied, DiskControl, NowNs, Place, Proof
-from chaosctl.safety.throttle import Throttle
+from chaosctl.safety.disk import disks_lack
+from chaosctl.safety.throttle import Throttle, throttle_lacks
 from chaosctl.safety.undo import Undo
 
 BLOCK_BYTES = 4096
@@ -43,6 +44,7 @@ class DiskSlow:
         lasting="always",
         dimension="disk",
         needs_disk=True,
+        lacks=lambda: disks_lack() or throttle_lacks(),
         summary="The disk of the service (`disk: 64MiB`) takes and gives so much a second: fsync is slow",
         example="{ at: 8s, for: 6s, fault: disk_slow, on: world, rate: 256KiB/s }",
     )

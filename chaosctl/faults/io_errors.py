@@ -10,6 +10,7 @@ from chaosctl.experiment.kinds import FaultKind
 from chaosctl.faults import disks
 from chaosctl.faults.contract import Applied, DiskControl, NowNs, Place, Proof
 from chaosctl.faults.ending import NoParams
+from chaosctl.safety.disk import disks_lack
 from chaosctl.safety.undo import Undo
 
 
@@ -23,6 +24,7 @@ class IoErrors:
         lasting="always",
         dimension="disk",
         needs_disk=True,
+        lacks=disks_lack,
         summary="The disk of the service (`disk: 64MiB`) fails: what it has to write fails with EIO",
         example="{ at: 8s, for: 6s, fault: io_errors, on: world }",
     )

@@ -72,7 +72,8 @@ class Disk:
         except OSError:
             held = "something else"
         if held.removesuffix(" (deleted)") != os.path.realpath(self.image):
-            raise NotReadyError(f"{held} is mounted at {self.folder}, which is left alone; unmount it")
+            text = f"{held} is mounted there and is left alone; unmount that first (`umount {self.folder}`)"
+            raise NotReadyError(text)
         return True
 
     def device(self) -> str:

@@ -60,7 +60,7 @@ def play_on_disk(action: DiskAction) -> Outcome:
     if isinstance(action, DiskUndo):
         folder = action.folder
         done = (f"unmounted the disk at {folder}, what was on it is there", f"no disk is at {folder}: nothing to undo")
-        mend = f"free it with `umount --lazy {folder}`, then delete {action.image}"
+        mend = f"the disk itself goes with `umount --lazy {folder}`, then `rm {action.image}`"
         return _outcome(Disk(action.image, folder).take_away, *done, f"the disk at {folder}", mend)
     if isinstance(action, FillerUndo):
         done = (f"removed {action.path}", f"{action.path} is gone: nothing to undo")

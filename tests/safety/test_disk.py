@@ -104,7 +104,9 @@ def test_what_somebody_else_has_mounted_there_is_left_alone(disk: Disk) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "none", disk.folder], check=True)
     played = play(undo_of(disk))
     assert not played.done
-    assert "something else is mounted at" in played.text
+    assert (
+        f"something else is mounted there and is left alone; unmount that first (`umount {disk.folder}`)" in played.text
+    )
     assert f"umount --lazy {disk.folder}" in played.text
     subprocess.run(["umount", disk.folder], check=True)
     assert play(undo_of(disk)).done
