@@ -32,6 +32,8 @@ _SHIFT = struct.Struct("<qqq")
 _SYMBOL = struct.Struct("<IBBHQQ")
 _JUMP = struct.Struct("<Bi")
 _JMP = 0xE9
+_ALIGNED = 16
+_HOME = "where our code is"
 _ONE = 1 << 32
 
 
@@ -90,17 +92,17 @@ def is_shifted(process: Process, shift: Shift | None = None) -> bool:
 def _changed(shift: Shift) -> bytes:
     image = bytearray(_original())
     places = _places()
-    code = places["__vdso_clock_gettime"]
+    code = places[_HOME]
     image[code : code + len(CODE) + _SHIFT.size] = CODE + shift.packed()
     for name, start in _STARTS.items():
-        if name in places and start:
-            at = places[name]
+        # The first one is replaced by the code itself, where that has room there.
+        if (at := places.get(name, code + start)) != code + start:
             image[at : at + _JUMP.size] = _JUMP.pack(_JMP, code + start - (at + _JUMP.size))
     return bytes(image)
 
 
 def _is_ours(image: bytes) -> bool:
-    code = _places()["__vdso_clock_gettime"]
+    code = _places()[_HOME]
     return image[code : code + len(CODE)] == CODE
 
 
@@ -126,10 +128,19 @@ def _places() -> dict[str, int]:
         text = image[names + name : image.index(b"\0", names + name)].decode()
         if text in _STARTS:
             found[text] = value, length
-    room = found.get("__vdso_clock_gettime", (0, 0))[1]
-    if room < len(CODE) + _SHIFT.size:
+    home = home_in(image, *found.get("__vdso_clock_gettime", (0, 0)))
+    return {_HOME: home, **{name: value for name, (value, _) in found.items()}}
+
+
+def home_in(image: bytes, value: int, length: int) -> int:
+    """Return where the code has room: in place of the function of that length, or behind the end of what is there; some
+    kernels have a mere jump for the function. Raises NotReadyError."""
+    needed = len(CODE) + _SHIFT.size
+    if length >= needed:
+        return value
+    if length < _JUMP.size or len(image) - len(image.rstrip(b"\0")) < needed + _ALIGNED:
         raise NotReadyError("the kernel of this machine gives programs another way to read the clock; it stays true")
-    return {name: value for name, (value, _) in found.items()}
+    return (len(image) - needed) // _ALIGNED * _ALIGNED
 
 
 def _span(process: Process) -> range:
