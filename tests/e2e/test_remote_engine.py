@@ -69,10 +69,10 @@ def test_links_between_containers_lead_through_a_relay_beside_them(runs: Runs, e
     assert ended.code == 0, ended
     (relay,) = run.events("relay")
     assert (relay["kind"], relay["in_container"]) == ("toxiproxy", True)
-    faults = ["f1-latency", "f2-partition", "f3-kill"]
-    assert [one["fault"] for one in run.events("fault_proved") if one["proved"]] == faults
-    assert [one["fault"] for one in run.events("fault_heal_proved") if one["proved"]] == faults[:2]
-    assert "start" in run.events("service_started")[-1]
+    on_links = {"f1-latency", "f2-partition"}
+    assert {one["fault"] for one in run.events("fault_proved") if one["proved"]} == {*on_links, "f3-kill"}
+    assert {one["fault"] for one in run.events("fault_heal_proved") if one["proved"]} >= on_links
+    assert [one["start"] for one in run.events("service_started") if one["service"] == "tiny"] == [1, 2]
     assert run.events("cleanup_failed") == []
     assert everything_of(engine, run.run_id) == []
     # What the killed server could not be asked about is in its log.
