@@ -66,6 +66,11 @@ SHORT: dict[str, tuple[str, ...]] = {
         *sets("timeline[0].for=4s", "timeline[1].at=2s", "duration=9s"),
         *sets("objectives.recovery.serviceable=5s", "objectives.recovery.steady=5s"),
     ),
+    "split-brain": (
+        *_ARENA,
+        *sets("timeline[0].for=3s", "timeline[1].at=6500ms", "timeline[1].for=3s", "duration=12s"),
+        *sets("objectives.recovery.serviceable=5s", "objectives.recovery.steady=5s"),
+    ),
 }
 
 

@@ -68,7 +68,7 @@ DESCRIPTIONS = {
     MEMORY_LEAK: "the world keeps 4 KiB for every line of a player, for good",
     HUNG_DEPENDENCY: "in a tick with something to settle, the world waits until the ledger says that it is there",
     DEAD_LINK: "a gateway whose link to the world was cut does not dial again",
-    TWO_LEADERS: "a standby that hears nothing for a second leads without a lease, until it meets the other leader",
+    TWO_LEADERS: "a world leads without a lease: a standby that hears nothing, a leader that cannot renew it",
 }
 
 

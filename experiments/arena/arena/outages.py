@@ -69,7 +69,7 @@ def wait_for_ledger(ledger: Address) -> None:
 
 
 async def meet_leader(other: Address) -> None:
-    """The planted defect `two-leaders`: lead without a lease until the other one is met, and leads too."""
+    """The planted defect `two-leaders`: who leads without a lease does so until the other one is met, and leads too."""
     while True:
         with contextlib.suppress(OSError, TimeoutError):
             reader, writer = await asyncio.wait_for(asyncio.open_connection(*other), MEET_S)

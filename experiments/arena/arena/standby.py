@@ -116,10 +116,11 @@ class Replica:
         self._leading = world, gate
         say(f"leads from tick {world.state.tick}, epoch {self._lease.epoch}")
         linking = asyncio.create_task(world.ledger.run())
-        on_its_own = None if self._lease.held else asyncio.create_task(outages.meet_leader(self._other))
+        planted = defects.TWO_LEADERS in self._planted
+        meeting = asyncio.create_task(outages.meet_leader(self._other)) if planted else None
 
         def goes_on() -> bool:
-            leads = self._lease.held or (on_its_own is not None and not on_its_own.done())
+            leads = self._lease.held or (meeting is not None and not meeting.done())
             return leads and not stop.is_set()
 
         try:

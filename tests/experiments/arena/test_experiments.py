@@ -18,7 +18,7 @@ from tests.experiments.arena.deployment import ARENA, Deployment
 FOLDER = ARENA
 NAMES = (
     *("world-crash", "long-outage", "slow-link", "gateway-loss", "ledger-partition", "bad-release", "random-faults"),
-    *("leader-kill", "parted-worlds", "one-way", "slow-ledger"),
+    *("leader-kill", "parted-worlds", "split-brain", "one-way", "slow-ledger"),
 )
 NS_PER_S = 1_000_000_000
 
