@@ -201,6 +201,16 @@ def _throttle() -> Fact:
     return _queue("rate limit", "throttle", words, "no throttle on containers; bandwidth goes through relays")
 
 
+def _clocks() -> Fact:
+    """Say whether the clock of a process can be shifted: really tried, on one of ours."""
+    from chaosctl.faults.registry import fault_kinds
+
+    lacks = fault_kinds()["clock_skew"].lacks
+    if lacks is None or (why := lacks()) is None:
+        return Fact("clocks", "ok", "tried: the fault clock_skew works")
+    return Fact("clocks", "optional", why, "no clock_skew", "run it on x86-64, as root or without a debugger's bounds")
+
+
 def _queue(name: str, fault: str, words: tuple[str, ...], cost: str) -> Fact:
     """Say whether the kernel can hold back what containers send: really tried, in a network namespace of its own."""
     from chaosctl.safety.queues import lacks
@@ -272,6 +282,7 @@ LOOKS: tuple[Callable[[], Fact], ...] = (
     _cgroup,
     _netem,
     _throttle,
+    _clocks,
     _toxiproxy,
     _docker,
     _compose,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaosctl.cli.doctor import LOOKS, Fact, _docker, _faketime, _faults
+from chaosctl.cli.doctor import LOOKS, Fact, _clocks, _docker, _faketime, _faults
 from chaosctl.faults.registry import fault_kinds
 from tests.safety.engine import FakeEngine, listening, over_tcp
 
@@ -33,6 +33,14 @@ def test_faults_that_cannot_work_here_are_named(monkeypatch: pytest.MonkeyPatch)
     )
     assert (_faults().state, _faults().cost) == ("optional", "no loss")
     assert _faults().found.startswith(f"{len(kinds) - 1} of {len(kinds)}")
+
+
+def test_a_clock_that_cannot_be_shifted_costs_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _clocks().state == "ok"
+    kinds = dict(fault_kinds())
+    without = {**kinds, "clock_skew": replace(kinds["clock_skew"], lacks=lambda: "known for x86-64 only")}
+    monkeypatch.setattr("chaosctl.faults.registry.fault_kinds", lambda: without)
+    assert (_clocks().state, _clocks().cost) == ("optional", "no clock_skew")
 
 
 def test_each_thing_is_looked_at_once() -> None:
