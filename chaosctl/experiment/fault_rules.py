@@ -13,6 +13,16 @@ from chaosctl.experiment.model import Service
 from chaosctl.experiment.places import ALL, On, bots_link, parse_on
 from chaosctl.experiment.target_rules import wrong_placeholder
 
+# Why a fault cannot act on a process, by what that shares with this machine; and what can be done.
+_SHARED = {
+    "network": "only containers have a network of their own, processes share this machine's",
+    "memory": "only containers have a bound on all of their memory, a process's counts where it was when it took it",
+}
+_INSTEAD = {
+    "network": "a fault on a link, such as partition, latency or bandwidth",
+    "memory": "another fault, such as kill or fill_fds",
+}
+
 
 def check_lasting(item: Path, kind: FaultKind, for_ns: int | None) -> Iterator[Complaint]:
     """Yield what is wrong with the `for:` of the fault at `item`, or with its absence."""
@@ -100,7 +110,7 @@ def _check_containers(item: Path, params: Mapping[str, Any], kind: FaultKind, dr
         text = f"only containers have '{key}'; leave it out, or use `driver: docker`"
         yield Complaint((*item, key), text, at_key=True)
     if kind.needs_containers and draft.driver == "process":
-        text = f"only containers have a network and limits of their own; leave {kind.name} out, or use `driver: docker`"
+        text = f"{_SHARED[kind.shared]}; use {_INSTEAD[kind.shared]}, or use `driver: docker`"
         yield Complaint((*item, "fault"), text)
     if kind.replaces and draft.driver == "compose":
         text = f"a compose file says only what a service is, so {kind.name} has nothing to put in its place"

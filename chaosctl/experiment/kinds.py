@@ -69,13 +69,15 @@ class FaultKind:
     A fault that `follows` a kind needs one of it before, on the same place, that has no end of its own.
     `takes_down`: replicas serve nothing while it lasts (without an end: until their restart policy acts), or only for
     the moment in which they give way. The blast radius counts them.
-    `needs_containers`: processes have nothing that it could act on. `needs_restart`: the service's restart policy is
-    all that ends it. `ports` are parameters that name a port of the service.
+    `needs_containers`: processes have nothing that it could act on, since what it is about they have `shared` with this
+    machine. `needs_restart`: the service's restart policy is all that ends it. `ports` are parameters that name a
+    port of the service.
     `needs_disk`: the service must have a disk of its own, which is what it acts on.
     `through_engine`: what it does to a container, and what it looks at, is all asked of the engine, which may then be
     on another machine. Faults on links always are.
     `of_others`: it can act on services that chaosctl did not start. Faults on links always can.
-    `lacks` returns what this machine lacks for it, None if nothing; it is asked before anything is started.
+    `lacks` returns what this machine lacks for it, None if nothing; it is asked before anything is started. So is
+    `process_lacks`, where services are processes.
     `groups` makes it one that parts replicas from each other, and says how.
     `replaces`: it starts services as something else, which a compose file does not tell how.
     `without_relay`: it can act on a link that no relay carries, on the packets, where each of these parameters has one
@@ -94,11 +96,13 @@ class FaultKind:
     follows: str | None = None
     takes_down: Literal["while", "moment"] | None = None
     needs_containers: bool = False
+    shared: Literal["network", "memory"] = "network"
     needs_restart: bool = False
     needs_disk: bool = False
     ports: frozenset[str] = frozenset()
     of_others: bool = False
     lacks: Callable[[], str | None] | None = None
+    process_lacks: Callable[[], str | None] | None = None
     groups: Grouping | None = None
     through_engine: bool = False
     replaces: bool = False

@@ -1,8 +1,10 @@
-"""Little processor time: the container gets at most so much of it (CFS bandwidth, sched-bwc.rst), or has to share what
-it gets with burners, like a neighbour who takes the rest. It answers, but in bursts."""
+"""Little processor time: the replica gets at most so much of it (CFS bandwidth, sched-bwc.rst), or has to share what it
+gets with burners, like a neighbour who takes the rest. It answers, but in bursts. A container has a control group of
+its own; for a process the fault makes one, and takes it away again."""
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +12,10 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from chaosctl.experiment.kinds import FaultKind, Params
-from chaosctl.faults import burners, containers, limits
-from chaosctl.faults.contract import Applied, NowNs, Place, Proof
-from chaosctl.safety import cgroups
+from chaosctl.faults import burning, limits, processes
+from chaosctl.faults.contract import Applied, NowNs, Place, ProcessControl, Proof
+from chaosctl.safety import burners, cgroups, own_group
+from chaosctl.safety.own_group import GroupUndo, OwnGroup
 from chaosctl.safety.undo import Undo
 
 PERIOD_US = 100_000
@@ -39,7 +42,7 @@ class CpuParams(Params):
 
 
 class Cpu:
-    """A quota, set by the engine, and burners in the container's group."""
+    """A quota, set by the engine or in a control group of our own, and burners in the replica's group."""
 
     kind = FaultKind(
         name="cpu",
@@ -47,35 +50,46 @@ class Cpu:
         params=CpuParams,
         lasting="always",
         dimension="cpu",
-        needs_containers=True,
-        summary="The container gets at most so much processor time (the kernel's quota), or shares it with burners",
+        process_lacks=lambda: own_group.lacks("cpu", "cpu.max" if cgroups.has_version_2() else "cpu.cfs_quota_us"),
+        summary="The replica gets at most so much processor time (the kernel's quota), or shares it with burners",
         example="{ at: 8s, for: 6s, fault: cpu, on: world, cores: 0.2 }",
     )
 
     def prepare(self, fault_id: str, place: Place, params: CpuParams) -> tuple[Undo, ...]:
         """Return the end of its burners, and the quotas that there are now."""
-        quotas = limits.undo_limits(place, _as_before) if params.cores is not None else ()
-        return (*((burners.undo_burners(fault_id, place),) if params.burners is not None else ()), *quotas)
+        undo: list[Undo] = [] if params.burners is None else [burning.undo_burners(fault_id, place)]
+        if params.cores is not None and _boxed(place):
+            undo += limits.undo_limits(place, _as_before)
+        elif params.cores is not None:
+            groups = (_own_group(fault_id, place, process) for process in place.processes)
+            undo += (GroupUndo(group.folder, group.back) for group in groups)
+        return tuple(undo)
 
     def inject(self, fault_id: str, place: Place, params: CpuParams, now_ns: NowNs) -> Applied:
         """Set the quotas, and begin to burn. Raises NotReadyError."""
-        found, called_ns = containers.containers_of(place), now_ns()
+        before, called_ns = processes.remember(place), now_ns()
         if params.cores is not None:
-            cores = params.cores
-            limits.set_limits(place, lambda host: _wanted(host, cores), now_ns)
+            self._limit(fault_id, place, params.cores, now_ns)
         begun = {}
-        for name, container in found if params.burners is not None else ():
-            pid = limits.pid_of(name, container)
-            begun[pid] = burners.begin(fault_id, place, pid, "cpu", params.burners or 0, CONTROLLERS).workers
-        return Applied(called_ns, now_ns(), containers.targets(found), {"burners": begun})
+        for process in place.processes if params.burners is not None else ():
+            begun_burner = burning.begin(fault_id, place, process, "cpu", params.burners or 0, CONTROLLERS)
+            begun[process.pid()] = begun_burner.workers
+        return Applied(called_ns, now_ns(), processes.targets(before), {"burners": begun})
+
+    def _limit(self, fault_id: str, place: Place, cores: float, now_ns: NowNs) -> None:
+        if _boxed(place):
+            limits.set_limits(place, lambda host: _wanted(host, cores), now_ns)
+            return
+        for process in place.processes:
+            processes.inside_of(process).regroup(_own_group(fault_id, place, process), _files(cores))
 
     def prove(self, fault_id: str, place: Place, params: CpuParams, applied: Applied) -> Proof:
         """Read what the kernel holds the main process to, and what time the burners get in the same group."""
-        burning = applied.memo.get("burners", {})
+        begun = applied.memo.get("burners", {})
 
         def look(pid: int) -> Proof:
             quota = _look(pid, params.cores, limited=True) if params.cores is not None else Proof(True, "")
-            return quota if params.burners is None else limits.both(quota, _look_burning(pid, burning.get(pid, ())))
+            return quota if params.burners is None else limits.both(quota, _look_burning(pid, begun.get(pid, ())))
 
         return limits.prove_each(place, look)
 
@@ -84,13 +98,37 @@ class Cpu:
 
     def prove_healed(self, fault_id: str, place: Place, params: CpuParams) -> Proof:
         """Read it again."""
-        left = burners.left(fault_id, place)
+        left = burning.left(fault_id, place)
+        gone = Proof(not left, f"{left} burners are left" if left else "no burner is left")
 
         def look(pid: int) -> Proof:
-            quota = _look(pid, params.cores, limited=False) if params.cores is not None else Proof(True, "")
-            return limits.both(quota, Proof(not left, f"{left} burners are left" if left else "no burner is left"))
+            quota = Proof(True, "")
+            if params.cores is not None:
+                quota = _look(pid, params.cores, limited=False) if _boxed(place) else _look_back(pid)
+            return quota if params.burners is None else limits.both(quota, gone)
 
         return limits.prove_each(place, look)
+
+
+def _boxed(place: Place) -> bool:
+    return all(process.container() is not None for process in place.processes)
+
+
+def _own_group(fault_id: str, place: Place, process: ProcessControl) -> OwnGroup:
+    mark = f"{place.run_id} {fault_id} {processes.name_of(process)}"
+    return processes.inside_of(process).own_group("cpu", hashlib.sha256(mark.encode()).hexdigest()[:16])
+
+
+def _files(cores: float) -> dict[str, str]:
+    """Return a quota by the files of a group."""
+    if cgroups.has_version_2():
+        return {"cpu.max": f"{_quota_us(cores)} {PERIOD_US}"}
+    return {"cpu.cfs_period_us": str(PERIOD_US), "cpu.cfs_quota_us": str(_quota_us(cores))}
+
+
+def _look_back(pid: int) -> Proof:
+    group = cgroups.folder_of(pid, "cpu")
+    return Proof(not own_group.is_ours(group), f"process {pid} is in the control group {group}")
 
 
 def _quota_us(cores: float) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chaosctl.errors import NotReadyError
-from chaosctl.faults import containers
-from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
+from chaosctl.faults import containers, processes
+from chaosctl.faults.contract import Applied, Container, NowNs, Place, ProcessControl, Proof
 from chaosctl.safety.container_undo import LimitsUndo
 from chaosctl.safety.undo import Undo
 
@@ -42,20 +42,24 @@ def _host_of(name: str, container: Container) -> Mapping[str, Any]:
 
 
 def prove_each(place: Place, look: Callable[[int], Proof]) -> Proof:
-    """Look at the main process of every container of the place."""
+    """Look at the main process of every replica of the place, as often as a proof may, until each shows it."""
+    seen: list[tuple[str, Proof]] = []
 
-    def of_container(container: Container) -> Proof:
-        pid = container.main_pid()
+    def all_show_it() -> bool:
+        seen[:] = [(processes.name_of(one), _look(one, look)) for one in place.processes]
+        return all(proof.proved for _, proof in seen)
+
+    proved = processes.wait_until(all_show_it) and bool(seen)
+    return Proof(proved, "; ".join(f"{name}: {proof.text}" for name, proof in seen) or "nothing is there")
+
+
+def _look(process: ProcessControl, look: Callable[[int], Proof]) -> Proof:
+    container = process.container()
+    try:
+        pid = process.pid() if container is None else container.main_pid()
         return look(pid) if pid is not None else Proof(False, "is down, so nothing holds it")
-
-    return containers.prove_each(place, of_container)
-
-
-def pid_of(name: str, container: Container) -> int:
-    """Return its main process. Raises NotReadyError while it is down."""
-    if (pid := container.main_pid()) is None:
-        raise NotReadyError(f"{name} is down: there is nobody to compete with")
-    return pid
+    except NotReadyError as error:
+        return Proof(False, str(error))
 
 
 def both(one: Proof, other: Proof) -> Proof:

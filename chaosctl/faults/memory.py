@@ -12,9 +12,9 @@ from pydantic import Field, model_validator
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.units import Share, SizeBytes
-from chaosctl.faults import burners, containers, limits
+from chaosctl.faults import burning, containers, limits, processes
 from chaosctl.faults.contract import Applied, NowNs, Place, Proof
-from chaosctl.safety import cgroups
+from chaosctl.safety import burners, cgroups
 from chaosctl.safety.undo import Undo
 
 # Docker's own least limit.
@@ -60,6 +60,7 @@ class Memory:
         lasting="always",
         dimension="memory",
         needs_containers=True,
+        shared="memory",
         summary="The container gets at most so much memory and no swap, or a process of ours holds a part of it",
         example="{ at: 8s, for: 6s, fault: memory, on: world, limit: 64MiB }",
     )
@@ -67,7 +68,7 @@ class Memory:
     def prepare(self, fault_id: str, place: Place, params: MemoryParams) -> tuple[Undo, ...]:
         """Return the end of what holds memory, and the limits that there are now."""
         before = limits.undo_limits(place, as_before) if params.limit is not None else ()
-        return (*((burners.undo_burners(fault_id, place),) if params.pressure is not None else ()), *before)
+        return (*((burning.undo_burners(fault_id, place),) if params.pressure is not None else ()), *before)
 
     def inject(self, fault_id: str, place: Place, params: MemoryParams, now_ns: NowNs) -> Applied:
         """Set the limits, and begin to hold. Raises NotReadyError: under version 1 also where more is in use and cannot
@@ -77,10 +78,10 @@ class Memory:
             wanted = {"Memory": params.limit, "MemorySwap": params.limit}
             limits.set_limits(place, lambda _: wanted, now_ns)
         begun = {}
-        for name, container in found if params.pressure is not None else ():
-            pid = limits.pid_of(name, container)
-            wanted_bytes = round((params.pressure or 0) * _limit_bytes(name, pid))
-            holding = burners.begin(fault_id, place, pid, "hold", wanted_bytes, CONTROLLERS)
+        for process in place.processes if params.pressure is not None else ():
+            pid = processes.inside_of(process).pid
+            wanted_bytes = round((params.pressure or 0) * _limit_bytes(processes.name_of(process), pid))
+            holding = burning.begin(fault_id, place, process, "hold", wanted_bytes, CONTROLLERS)
             begun[pid] = holding.workers, wanted_bytes
         return Applied(called_ns, now_ns(), containers.targets(found), {"burners": begun})
 
@@ -99,7 +100,7 @@ class Memory:
 
     def prove_healed(self, fault_id: str, place: Place, params: MemoryParams) -> Proof:
         """Read it again."""
-        left = burners.left(fault_id, place)
+        left = burning.left(fault_id, place)
         gone = Proof(not left, "what held memory is still there" if left else "nothing of ours holds memory")
 
         def look(pid: int) -> Proof:

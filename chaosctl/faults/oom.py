@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.kinds import FaultKind
-from chaosctl.faults import burners, containers, limits, processes
-from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
+from chaosctl.faults import burning, containers, limits, processes
+from chaosctl.faults.contract import Applied, Container, NowNs, Place, ProcessControl, Proof
 from chaosctl.faults.ending import NoParams
 from chaosctl.faults.memory import CONTROLLERS, LEAST_BYTES, as_before, limit_of, used_of
+from chaosctl.safety.burners import Burner
 from chaosctl.safety.undo import Undo, play
 
 # So much it may still take, so that setting the limit does not fail for what it uses at that moment.
@@ -27,13 +28,14 @@ class Oom:
         dimension="life",
         takes_down="while",
         needs_containers=True,
+        shared="memory",
         summary="The kernel ends it for lack of memory. It stays down for `for:`, else its restart policy acts",
         example="{ at: 12s, fault: oom, on: world }",
     )
 
     def prepare(self, fault_id: str, place: Place, params: NoParams) -> tuple[Undo, ...]:
         """Return the end of what takes the memory, and the limits that there are now."""
-        return burners.undo_burners(fault_id, place), *limits.undo_limits(place, as_before)
+        return burning.undo_burners(fault_id, place), *limits.undo_limits(place, as_before)
 
     def inject(self, fault_id: str, place: Place, params: NoParams, now_ns: NowNs) -> Applied:
         """Take the memory until the kernel has ended them all, and give the limits back. Raises NotReadyError."""
@@ -44,7 +46,10 @@ class Oom:
         undo = self.prepare(fault_id, place, params)
         called_ns = now_ns()
         try:
-            filling = {name: _fill(fault_id, place, name, container) for name, container in found}
+            filling = {
+                name: _fill(fault_id, place, process, container)
+                for process, (name, container) in zip(place.processes, found, strict=True)
+            }
             counts = {name: _count(name, one) for name, one in filling.items()}
         finally:
             # Without the limit it starts as ever; should this fail, the heal or the keeper plays it again.
@@ -69,16 +74,17 @@ class Oom:
         return processes.prove_up(place)
 
 
-def _fill(fault_id: str, place: Place, name: str, container: Container) -> burners.Burner:
-    pid = limits.pid_of(name, container)
+def _fill(fault_id: str, place: Place, process: ProcessControl, container: Container) -> Burner:
+    pid = processes.inside_of(process).pid
     own = limit_of(pid)
     limit = max(LEAST_BYTES, used_of(pid) + MARGIN_BYTES)
     if own is None or limit < own:
         container.set_limits({"Memory": limit, "MemorySwap": limit})
-    return burners.begin(fault_id, place, pid, "fill", limit if own is None else min(own, limit), CONTROLLERS)
+    fill_bytes = limit if own is None else min(own, limit)
+    return burning.begin(fault_id, place, process, "fill", fill_bytes, CONTROLLERS)
 
 
-def _count(name: str, filling: burners.Burner) -> int:
+def _count(name: str, filling: Burner) -> int:
     """Wait for its end; return how many the kernel has ended."""
     said = filling.says(ENDS_WITHIN_S)
     if said[:1] != ["ended"]:

@@ -123,7 +123,7 @@ class Split:
         found = dict(containers.containers_of(place))
         called_ns = now_ns()
         with ThreadPoolExecutor(max(1, len(found)), thread_name_prefix="split") as pool:
-            addresses = dict(zip(found, pool.map(_address, found.values()), strict=True))
+            addresses = dict(zip(found, pool.map(_addresses, found.values()), strict=True))
             namespaces = dict(zip(found, pool.map(Container.namespace, found.values()), strict=True))
             rules = rules_of(lost_in(place, params), addresses, place.lines)
             begin_ns = now_ns()
@@ -158,11 +158,11 @@ def lost_in(place: Place, params: SplitParams) -> Lost:
     return lost_between(place.groups, one_way=params.one_way)
 
 
-def rules_of(lost: Lost, addresses: Mapping[str, str], lines: Sequence[Line]) -> dict[str, list[str]]:
+def rules_of(lost: Lost, addresses: Mapping[str, Sequence[str]], lines: Sequence[Line]) -> dict[str, list[str]]:
     """Return the rules of each replica that needs some, by name. `lines` are the links between services."""
     rules: dict[str, list[str]] = {}
     for sender, taker in sorted(lost):
-        rules.setdefault(taker, []).append(f"-s {addresses[sender]} -j DROP")
+        rules.setdefault(taker, []).extend(f"-s {address} -j DROP" for address in addresses[sender])
         for line in lines:
             host, _, port = line.listen.rpartition(":")
             if line.joins(sender, taker):
@@ -172,11 +172,13 @@ def rules_of(lost: Lost, addresses: Mapping[str, str], lines: Sequence[Line]) ->
     return rules
 
 
-def _address(container: Container) -> str:
-    endpoint = container.endpoint()
-    if endpoint is None or not endpoint.address:
+def _addresses(container: Container) -> tuple[str, ...]:
+    """Return its addresses on all of its networks."""
+    networks = container.inspect().get("NetworkSettings", {}).get("Networks", {})
+    found = tuple(sorted(str(one["IPAddress"]) for one in networks.values() if one.get("IPAddress")))
+    if not found:
         raise NotReadyError(f"container {container.id[:12]} has no address on {container.network}")
-    return endpoint.address
+    return found
 
 
 FAULT = Split()

@@ -9,12 +9,11 @@ from chaosctl.faults.contract import Fault
 from chaosctl.plan.model import Plan
 
 
-def refuse_what_lacks(plan: Plan, faults: Mapping[str, Fault]) -> None:
+def refuse_what_lacks(plan: Plan, faults: Mapping[str, Fault], driver: str) -> None:
     """Raises NotReadyError with every fault of the plan that would not work here, and why."""
-    lacking = [
-        f"{kind} does not work here: {why}"
-        for kind in dict.fromkeys(fault.kind for fault in plan.faults)
-        if (lacks := faults[kind].kind.lacks) is not None and (why := lacks()) is not None
-    ]
+    lacking = []
+    for kind in dict.fromkeys(fault.kind for fault in plan.faults):
+        asked = (faults[kind].kind.lacks, faults[kind].kind.process_lacks if driver == "process" else None)
+        lacking += [f"{kind} does not work here: {why}" for lacks in asked if lacks and (why := lacks())]
     if lacking:
         raise NotReadyError(f"{'; '.join(lacking)}; or leave it out")

@@ -136,7 +136,7 @@ class Run:
 
     def _bring_up(self) -> None:
         self._phase("up")
-        refuse_what_lacks(self._plan, self._faults)
+        refuse_what_lacks(self._plan, self._faults, self._target.driver)
         keeper = Keeper.start(
             run_id=self._options.run_id,
             bundle=self._folder,

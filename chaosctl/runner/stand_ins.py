@@ -11,6 +11,7 @@ from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Service
 from chaosctl.experiment.units import format_duration, format_size
 from chaosctl.relay.contract import ProxySpec, ProxyState, RelayInfo, Toxic
+from chaosctl.safety.burners import Burner
 from chaosctl.safety.commands import Ran
 from chaosctl.safety.descriptors import Descriptors
 from chaosctl.safety.disk import FILLER
@@ -18,6 +19,7 @@ from chaosctl.safety.disk_undo import FillerUndo, ThrottleUndo, WritableUndo
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.inside import Inside
 from chaosctl.safety.inside_undo import ClockUndo, DescriptorsUndo
+from chaosctl.safety.own_group import OwnGroup
 from chaosctl.safety.process_clock import Shift
 from chaosctl.safety.processes import Process
 from chaosctl.safety.standing import Standing
@@ -219,6 +221,22 @@ class InsideStandIn(Inside):
     def limit_descriptors(self, process: Process, limit: int) -> None:
         """Note that it is limited; how many it will have open is not known."""
         self.notes.add(f"limit the open files of {process.command} processes in {self.label} to what they have open")
+
+    def burn(self, mark: str, run_id: str, what: str, amount: int, controllers: Sequence[str]) -> Burner:
+        """Note it."""
+        self.notes.add(f"burn beside {self.label}: {what} {amount}")
+        return Burner(None, ())
+
+    def own_group(self, controller: str, name: str) -> OwnGroup:
+        """Return what stands for it."""
+        return OwnGroup(
+            f"<{controller} group of {self.label}>/chaosctl-{name}", f"<{controller} group of {self.label}>"
+        )
+
+    def regroup(self, group: OwnGroup, limits: Mapping[str, str]) -> None:
+        """Note it."""
+        held = ", ".join(f"{file} {value}" for file, value in limits.items())
+        self.notes.add(f"put all processes of {self.label} into {group.folder} with {held}")
 
     def shift_clock(self, process: Process, shift: Shift) -> None:
         """Note that it is shifted."""

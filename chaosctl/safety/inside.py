@@ -5,14 +5,16 @@ time, for they come and go. Standard library only: the keeper heals with it.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TypeVar
 
 from chaosctl.errors import NotReadyError
 from chaosctl.safety import cgroups
+from chaosctl.safety.burners import Burner, begin
 from chaosctl.safety.descriptors import Descriptors, descriptors_of, limit_descriptors
+from chaosctl.safety.own_group import OwnGroup, own_group
 from chaosctl.safety.process_clock import Shift, shift_clock
 from chaosctl.safety.processes import PROC, Process, descendants, look, running, send_signal, session_members, shown
 
@@ -84,6 +86,20 @@ class Inside:
     def shift_clock(self, process: Process, shift: Shift) -> None:
         """Shift the clock of one of them. Raises NotReadyError likewise."""
         shift_clock(process, shift)
+
+    def burn(self, mark: str, run_id: str, what: str, amount: int, controllers: Sequence[str]) -> Burner:
+        """Begin to burn beside the main process (see `safety.burners`). Raises NotReadyError."""
+        return begin(mark, run_id, self.pid, what, amount, controllers)
+
+    def own_group(self, controller: str, name: str) -> OwnGroup:
+        """Return a control group for them, which is not made yet. Raises NotReadyError."""
+        return own_group(self.pid, controller, name)
+
+    def regroup(self, group: OwnGroup, limits: Mapping[str, str]) -> None:
+        """Make the group, with these limits by the names of their files, and put all of them into it. Raises
+        NotReadyError."""
+        group.make(limits)
+        self.each(lambda one: group.take(one.pid))
 
 
 def command_line(pid: int) -> Sequence[str]:

@@ -32,6 +32,7 @@ from chaosctl.safety.disk_undo import DiskAction, DiskUndo, FillerUndo, Throttle
 from chaosctl.safety.engine import Engine, EngineError, remove_run
 from chaosctl.safety.inside_undo import ClockUndo, DescriptorsUndo, InsideAction, play_inside
 from chaosctl.safety.label import LABEL
+from chaosctl.safety.own_group import GroupUndo, remove
 from chaosctl.safety.processes import running, send_signal
 
 # Removing containers takes the engine up to ten seconds, where their processes do not end.
@@ -94,10 +95,11 @@ class CommandUndo:
         object.__setattr__(self, "argv", tuple(self.argv))  # JSON has lists only
 
 
-OwnUndo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | CommandUndo | BurnersUndo
+OwnUndo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | CommandUndo | BurnersUndo | GroupUndo
 Undo = OwnUndo | ContainerUndo | DiskAction | InsideAction
 _KINDS: Mapping[str, Callable[..., Undo]] = {
     "burners": BurnersUndo,
+    "group": GroupUndo,
     "signal": SignalUndo,
     "http": HttpUndo,
     "unpause": UnpauseUndo,
@@ -140,6 +142,8 @@ def play(action: Undo, timeout_s: float = 2.0) -> Played:
         return Played(action, *play_inside(action))
     if isinstance(action, BurnersUndo):
         return Played(action, *end_burners(action))
+    if isinstance(action, GroupUndo):
+        return Played(action, *remove(action))
     if isinstance(action, UnpauseUndo):
         return _play_unpause(action, timeout_s)
     if isinstance(action, ContainersUndo):

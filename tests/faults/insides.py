@@ -34,6 +34,13 @@ class Replica:
     def pid(self) -> int | None:
         return None if self.main.poll() is not None else self.main.pid
 
+    def start_ticks(self) -> int | None:
+        inside = self.inside()
+        return inside.start_ticks if inside else None
+
+    def container(self) -> None:
+        """It is in none."""
+
     def inside(self) -> Inside | None:
         process = look(self.main.pid) if self.main.poll() is None else None
         return Inside(process.pid, process.start_ticks, boxed=False) if process else None

@@ -27,7 +27,7 @@ from tests.faults.undoing import undo_elsewhere
 
 FAULT = faults()["split"]
 SPLIT = HELD.parent / "split.yaml"
-ADDRESSES = {"a[0]": "10.0.0.2", "b[0]": "10.0.0.3", "b[1]": "10.0.0.4"}
+ADDRESSES = {"a[0]": ("10.0.0.2",), "b[0]": ("10.0.0.3",), "b[1]": ("10.0.0.4", "10.1.0.4")}
 LINES = (Line("a", "b[0]", "10.0.0.1:7001"), Line("a", "b[1]", "10.0.0.1:7002"))
 TO_B, FROM_B = "-d 10.0.0.1 -p tcp --dport 7001 -j DROP", "-s 10.0.0.1 -p tcp --sport 7001 -j DROP"
 
@@ -42,6 +42,8 @@ def test_who_receives_drops_and_the_client_of_a_link_drops_what_goes_over_it() -
         "a[0]": [TO_B],
     }
     assert rules_of(frozenset({("b[0]", "a[0]")}), ADDRESSES, LINES) == {"a[0]": ["-s 10.0.0.3 -j DROP", FROM_B]}
+    both_networks = ["-s 10.0.0.4 -j DROP", "-s 10.1.0.4 -j DROP"]
+    assert rules_of(frozenset({("b[1]", "b[0]")}), ADDRESSES, LINES) == {"b[0]": both_networks}
     assert rules_of(frozenset({("b[0]", "b[1]")}), ADDRESSES, LINES) == {"b[1]": ["-s 10.0.0.3 -j DROP"]}
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from chaosctl.faults.burners import held_bytes
 from chaosctl.safety import burner
 from chaosctl.safety.burner_undo import BurnersUndo
+from chaosctl.safety.burners import held_bytes
 from chaosctl.safety.label import BURNER_LABEL, burners_of
 from chaosctl.safety.processes import look
 from chaosctl.safety.undo import from_json, play, to_json

@@ -16,16 +16,14 @@ from functools import cache
 from pathlib import Path
 
 from chaosctl.errors import NotReadyError
-from chaosctl.faults import processes
-from chaosctl.faults.contract import Place
 from chaosctl.safety import burner, cgroups
-from chaosctl.safety.burner_undo import BurnersUndo
-from chaosctl.safety.label import BURNER_LABEL, LABEL, burners_of
+from chaosctl.safety.label import BURNER_LABEL, LABEL
 
 BEGINS_WITHIN_S = 5.0
 # What st_blocks counts in (stat(2)).
 BLOCK_BYTES = 512
 CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_GONE = frozenset("ZX")
 _COUNTED = {True: "memory.events", False: "memory.oom_control"}
 
 
@@ -33,28 +31,19 @@ _COUNTED = {True: "memory.events", False: "memory.oom_control"}
 class Burner:
     """One that has begun: `workers` are those that burn or hold, `head` watches over them."""
 
-    head: subprocess.Popen[str]
+    head: subprocess.Popen[str] | None
     workers: tuple[int, ...]
 
     def says(self, within_s: float) -> list[str]:
         """Return the words of its next line; none if it says nothing in that time, or has ended."""
+        assert self.head is not None
         assert self.head.stdout is not None
         return self.head.stdout.readline().split() if select.select([self.head.stdout], [], [], within_s)[0] else []
 
 
-def mark_of(fault_id: str, place: Place) -> str:
-    """Return what the burners of a fault are found by."""
-    return f"{place.run_id}:{fault_id}"
-
-
-def undo_burners(fault_id: str, place: Place) -> BurnersUndo:
-    """Return what ends them all."""
-    return BurnersUndo(mark_of(fault_id, place))
-
-
-def begin(fault_id: str, place: Place, pid: int, what: str, amount: int, controllers: Sequence[str]) -> Burner:
-    """Start one beside a process, in the groups by which these controllers hold it: `cpu` with so many workers,
-    `hold` or `fill` with so many bytes (see `safety.burner`). Raises NotReadyError."""
+def begin(mark: str, run_id: str, pid: int, what: str, amount: int, controllers: Sequence[str]) -> Burner:
+    """Start one beside a process, in the groups by which these controllers hold it: `cpu` with so many workers, `hold`
+    or `fill` with so many bytes (see `safety.burner`). Raises NotReadyError."""
     folders = dict.fromkeys(cgroups.folder_of(pid, controller) for controller in controllers)
     counted = next(iter(folders)) / _COUNTED[cgroups.has_version_2()] if "memory" in controllers else "-"
     joined = [str(folder / "cgroup.procs") for folder in folders]
@@ -64,7 +53,7 @@ def begin(fault_id: str, place: Place, pid: int, what: str, amount: int, control
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={LABEL: place.run_id, BURNER_LABEL: mark_of(fault_id, place)},
+        env={LABEL: run_id, BURNER_LABEL: mark},
         start_new_session=True,
     )
     said = Burner(head, ()).says(BEGINS_WITHIN_S)
@@ -82,11 +71,6 @@ def _lifeline() -> int:
     return reading
 
 
-def left(fault_id: str, place: Place) -> int:
-    """Return how many burners of the fault run."""
-    return len(burners_of(mark_of(fault_id, place)))
-
-
 def used_s(pids: Sequence[int]) -> float:
     """Return the processor time that these have had (proc(5), /proc/PID/stat, utime and stime). Raises NotReadyError
     where one has ended."""
@@ -94,7 +78,7 @@ def used_s(pids: Sequence[int]) -> float:
         lines = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
     except OSError as error:
         raise NotReadyError("a burner has ended") from error
-    if any(fields[0] in processes.GONE for fields in lines):
+    if any(fields[0] in _GONE for fields in lines):
         raise NotReadyError("a burner has ended")
     return sum(int(fields[11]) + int(fields[12]) for fields in lines) / CLOCK_TICKS_PER_S
 
