@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl.deploy.adopted import AdoptedLauncher, AdoptedReplica, Hooks
+from chaosctl.deploy.compose_override import members_of
 from chaosctl.deploy.compose_project import Found
 from chaosctl.deploy.container_checks import container_checks
 from chaosctl.deploy.containers import Box
@@ -172,13 +173,13 @@ def assigned(
     """Return the container of each replica, those of a service in this order. Raises NotReadyError where there are not
     as many as the experiment says."""
     those: dict[Key, Found] = {}
-    for name, service in target.services.items():
+    for name, member in members_of(target).items():
         here = sorted(found.get(name, ()), key=order)
-        if (n := len(here)) != service.replicas:
+        if (n := len(here)) != (wanted := len(member.indexes)):
             mend = f"write `replicas: {n}`" if n else "start it with `docker compose up`, or correct its name"
             have = f"{n} container{'s' if n != 1 else ''} of '{name}'"
-            raise NotReadyError(f"the compose project has {have}, the experiment says {service.replicas}; {mend}")
-        those |= {(name, index): one for index, one in enumerate(here)}
+            raise NotReadyError(f"the compose project has {have}, the experiment says {wanted}; {mend}")
+        those |= {(member.service, index): one for index, one in zip(member.indexes, here, strict=True)}
     return those
 
 

@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl.deploy.adoption import Adoption, Key, OnLost, assigned, images_of
-from chaosctl.deploy.compose_override import Parts, as_yaml, images_needed, names_of, override, relay_places, wrong_with
+from chaosctl.deploy.compose_override import (
+    Parts,
+    as_yaml,
+    images_needed,
+    members_of,
+    names_of,
+    override,
+    relay_places,
+    wrong_with,
+)
 from chaosctl.deploy.compose_program import ComposeProgram, Project, find_compose
 from chaosctl.deploy.compose_project import Found, find_containers
 from chaosctl.deploy.contract import EventSink, Replica
@@ -143,8 +152,8 @@ class ComposeDriver:
         return Project(self._program, self._name, files, self._environ, log_path, self._abort)
 
     def _scale(self) -> tuple[str, ...]:
-        wanted = self._target.services.items()
-        return tuple(word for name, one in wanted for word in ("--scale", f"{name}={one.replicas}"))
+        wanted = members_of(self._target).items()
+        return tuple(word for name, one in wanted for word in ("--scale", f"{name}={len(one.indexes)}"))
 
     def _write_override(self, config: Mapping[str, Any]) -> None:
         """Make the networks where relays listen, choose ports, and write what is laid over the file."""
@@ -156,7 +165,9 @@ class ComposeDriver:
         self._relays = {key: f"{addresses[address]}:{port}" for key, (address, port) in places.items()}
         self._reserve()
         states = {
-            name: self._bundle / "state" / f"{name}-0" for name, one in self._target.services.items() if one.state
+            name: self._bundle / "state" / f"{one.service}-{one.indexes[0]}"
+            for name, one in members_of(self._target).items()
+            if self._target.services[one.service].state
         }
         parts = Parts(
             run_id=self._run_id,
@@ -179,14 +190,20 @@ class ComposeDriver:
 
     def _reserve(self) -> None:
         """Choose a row of ports for each port of each service, one a replica."""
-        rows = [(name, port, one.replicas) for name, one in self._target.services.items() for port in one.ports]
+        services, members = self._target.services, members_of(self._target).items()
+        rows = [(name, port, len(one.indexes)) for name, one in members for port in services[one.service].ports]
         self._ports = reserve_rows(tuple(count for _, _, count in rows))
         numbers = iter(self._ports.numbers)
         self._published = {(name, port): tuple(next(numbers) for _ in range(count)) for name, port, count in rows}
 
     def _addresses(self, service: str, index: int) -> Mapping[str, str]:
-        ports = self._target.services[service].ports
-        return {port: f"{LOOPBACK}:{self._published[service, port][index]}" for port in ports}
+        name, member = next(
+            (name, one)
+            for name, one in members_of(self._target).items()
+            if one.service == service and index in one.indexes
+        )
+        at, ports = member.indexes.index(index), self._target.services[service].ports
+        return {port: f"{LOOPBACK}:{self._published[name, port][at]}" for port in ports}
 
 
 def _lowest_port(found: Found) -> int:

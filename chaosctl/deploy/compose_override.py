@@ -28,10 +28,18 @@ Place = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class Member:
+    """What a service of the compose file is to the experiment: the service, and which of its replicas."""
+
+    service: str
+    indexes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Parts:
     """What the run adds: `relays` are the addresses by link and replica, `published` the numbers on loopback by service
-    and port (a row of them, one a replica), `states` the folders that are mounted, by service, `names` those under
-    which services are found (see `names_of`)."""
+    of the file and port (a row of them, one a replica), `states` the folders that are mounted, by such a service,
+    `names` those under which they are found (see `names_of`)."""
 
     run_id: str
     project: str
@@ -42,20 +50,31 @@ class Parts:
     names: Mapping[str, tuple[str, ...]]
 
 
+def members_of(target: Target) -> Mapping[str, Member]:
+    """Return what the services of the compose file are, by their names there."""
+    found: dict[str, Member] = {}
+    for name, service in target.services.items():
+        if service.compose_services:
+            found |= {part: Member(name, (index,)) for index, part in enumerate(service.compose_services)}
+        else:
+            found[name] = Member(name, tuple(range(service.replicas)))
+    return found
+
+
 def wrong_with(config: Mapping[str, Any], target: Target, takes_away: bool) -> Iterator[str]:
     """Yield why this target cannot be made from what compose says, a sentence each with the mend."""
     services = _of(config, "services")
-    for name, service in target.services.items():
+    for name, member in members_of(target).items():
         if (said := services.get(name)) is None:
             known = ", ".join(services) or "none"
             yield f"the compose file has no service '{name}'; it has: {known} (a profile may hide others)"
             continue
-        if (mode := said.get("network_mode")) and (service.ports or _is_client(name, target)):
+        service, is_client = target.services[member.service], _is_client(member.service, target)
+        if (mode := said.get("network_mode")) and (service.ports or is_client):
             yield f"'{name}' uses `network_mode: {mode}`, so no port of it can be led to the run; leave its ports out"
-        own, wanted = replicas_of(said), service.replicas
-        if "replicas" not in service.model_fields_set and own != wanted:
+        if (own := replicas_of(said)) != len(member.indexes) and "replicas" not in service.model_fields_set:
             yield f"the compose file runs {own} replicas of '{name}'; write `replicas: {own}` for it in the experiment"
-        if _is_client(name, target) and _is_cut_off(said, _of(config, "networks")):
+        if is_client and _is_cut_off(said, _of(config, "networks")):
             yield f"'{name}' is on internal networks only, where it reaches no relay; leave out the links from it"
     if not takes_away:
         for name, said in services.items():
@@ -130,10 +149,11 @@ def _service(name: str, said: Mapping[str, Any], target: Target, parts: Parts, i
         # A run must not depend on what a registry has today, and nobody but the run has the images that it builds.
         made["pull_policy"] = "build" if "build" in made else "never"
     made |= _ports(name, said, target, parts) | _container_name(name, said, parts) | _restart(name, said, target)
-    if hosts := list(dict.fromkeys(_hosts(name, said, target, parts))):
+    if hosts := list(dict.fromkeys(_hosts(name, target, parts))):
         made["extra_hosts"] = hosts
     if name in parts.states:
-        source, inside = str(parts.states[name]).replace("$", "$$"), target.services[name].state
+        source = str(parts.states[name]).replace("$", "$$")
+        inside = target.services[members_of(target)[name].service].state
         # It is there, and said so has compose name it in a way that bears a colon.
         bind = {"create_host_path": False}
         made["volumes"] = [{"type": "bind", "source": source, "target": inside, "bind": bind}]
@@ -141,7 +161,8 @@ def _service(name: str, said: Mapping[str, Any], target: Target, parts: Parts, i
 
 
 def _ports(name: str, said: Mapping[str, Any], target: Target, parts: Parts) -> Tree:
-    numbers = target.services[name].container_ports if name in target.services else {}
+    member = members_of(target).get(name)
+    numbers = target.services[member.service].container_ports if member is not None else {}
     rows = {port: parts.published[name, port] for port in numbers if (name, port) in parts.published}
     ports = [f"{LOOPBACK}:{_range(row)}:{numbers[port]}" for port, row in rows.items()]
     if not parts.takes_away:
@@ -157,7 +178,8 @@ def _container_name(name: str, said: Mapping[str, Any], parts: Parts) -> Tree:
 
 def _restart(name: str, said: Mapping[str, Any], target: Target) -> Tree:
     """What the experiment says takes the place of the file's own policy."""
-    if name not in target.services or target.services[name].restart is None:
+    member = members_of(target).get(name)
+    if member is None or target.services[member.service].restart is None:
         return {}
     made: Tree = {"restart": DoubleQuotedScalarString("no")}
     if parts := (said.get("deploy") or {}).get("restart_policy"):
@@ -165,12 +187,15 @@ def _restart(name: str, said: Mapping[str, Any], target: Target) -> Tree:
     return made
 
 
-def _hosts(name: str, said: Mapping[str, Any], target: Target, parts: Parts) -> Iterator[str]:
+def _hosts(name: str, target: Target, parts: Parts) -> Iterator[str]:
+    members = members_of(target)
     for link_name, link in target.links.items():
-        if link.from_service == name:
-            for index in range(target.services[link.to].replicas):
+        if name not in members or link.from_service != members[name].service:
+            continue
+        for server, member in members.items():
+            for index in member.indexes if member.service == link.to else ():
                 host = parts.relays[link_name, index].rpartition(":")[0]
-                yield from (f"{called}:{host}" for called in parts.names[link.to])
+                yield from (f"{called}:{host}" for called in parts.names[server])
 
 
 def images_needed(config: Mapping[str, Any]) -> tuple[str, ...]:

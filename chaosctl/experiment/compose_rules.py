@@ -27,6 +27,7 @@ def check_compose(draft: Draft) -> Iterator[Complaint]:
         if service is not None:
             path: Path = ("target", "services", name)
             yield from _ports(service, path)
+            yield from _parts(service, path)
             yield from _attached(service, path) if draft.is_attached else _state(service, path)
     yield from _links(draft)
     through = draft.probe.through if draft.probe is not None else None
@@ -41,6 +42,13 @@ def _ports(service: Service, path: Path) -> Iterator[Complaint]:
         if port not in service.container_ports:
             text = f"nothing says which number the port '{port}' has inside; add `container_ports: {{ {port}: 7000 }}`"
             yield Complaint((*path, "ports", index), text)
+
+
+def _parts(service: Service, path: Path) -> Iterator[Complaint]:
+    n = len(service.compose_services)
+    if n and n != service.replicas:
+        text = f"{n} services of the compose file are {service.replicas} replicas; write one for each, or no `replicas`"
+        yield Complaint((*path, "compose_services"), text)
 
 
 def _links(draft: Draft) -> Iterator[Complaint]:
@@ -58,8 +66,8 @@ def _links(draft: Draft) -> Iterator[Complaint]:
 
 
 def _state(service: Service, path: Path) -> Iterator[Complaint]:
-    if service.state is not None and service.replicas > 1:
-        text = f"its {service.replicas} replicas would share one folder; leave `state` out, or have one replica"
+    if service.state is not None and service.replicas > 1 and not service.compose_services:
+        text = f"its {service.replicas} replicas would share one folder; leave `state` out, or write `compose_services`"
         yield Complaint((*path, "state"), text, at_key=True)
 
 

@@ -198,6 +198,11 @@ class Service(Frozen):
         pattern=r"^/.",
         description="driver compose: the folder in its container that is `${state}` outside, mounted for the run",
     )
+    compose_services: tuple[str, ...] = Field(
+        default=(),
+        description="driver compose: the services of the compose file that are its replicas, one each, where it is not "
+        "one of its own name; `replicas` follow from it where they are left out",
+    )
     folder: str = Field(default=".", description="Working folder, relative to this file")
     env: dict[str, str] = Field(default_factory=dict, description="Environment variables for it")
     replicas: Count = Field(default=1, ge=1, le=100, description="How many copies run")
@@ -220,6 +225,8 @@ class Service(Frozen):
     def _as_addressed(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(data.get("container_ports"), dict):
             data = {"ports": list(data["container_ports"]), **data}
+        if isinstance(data, dict) and isinstance(data.get("compose_services"), list):
+            data = {"replicas": len(data["compose_services"]) or 1, **data}
         addresses = data.get("addresses") if isinstance(data, dict) else None
         if not isinstance(addresses, dict) or not addresses:
             return data

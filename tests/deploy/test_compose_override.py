@@ -99,6 +99,22 @@ def test_a_folder_is_mounted_whatever_its_path() -> None:
     assert (volume["type"], volume["source"], volume["target"]) == ("bind", "/tmp/a $$b: c", "/data")
 
 
+def test_replicas_may_be_services_of_their_own() -> None:
+    links = {"app-db": {"from": "app", "to": "db"}, "bots": {"to": "app"}}
+    of = target({"db": {"compose_services": ["db", "job"], "state": "/s"}, "app": {}}, links)
+    assert of.services["db"].replicas == 2
+    assert list(wrong_with(CONFIG, of, True)) == []
+    made = laid_over(
+        of,
+        relays={("app-db", 0): "10.1.2.1:7000", ("app-db", 1): "10.1.3.1:7000"},
+        published={("db", "main"): (21000,), ("job", "main"): (21009,)},
+        states={"db": Path("/0"), "job": Path("/1")},
+    )["services"]
+    assert made["app"]["extra_hosts"] == ["db:10.1.2.1", "the-db:10.1.2.1", "store:10.1.2.1", "job:10.1.3.1"]
+    assert [made[name]["ports"] for name in ("db", "job")] == [["127.0.0.1:21000:7000"], ["127.0.0.1:21009:7000"]]
+    assert [made[name]["volumes"][0]["source"] for name in ("db", "job")] == ["/0", "/1"]
+
+
 def test_relays_listen_at_the_ports_own_numbers_and_where_these_collide_at_other_addresses() -> None:
     two = {"container_ports": {"main": 9, "more": 10}}
     services: dict[str, Any] = {"a": {"replicas": 2}, "b": {}, "c": two, "d": {}}

@@ -16,14 +16,20 @@ CALM = sets(
 )
 ONCE = "timeline=[{ at: 0s, fault: kill, on: leader of world }]"
 # What is played with each driver. A container takes long to come back, so it is killed once; a split takes containers.
+IN_CONTAINERS = {
+    "killed": ("leader-kill", "", sets(ONCE, "duration=9s")),
+    "planted": ("split-brain", "two-leaders", ()),
+}
 PLAYED = {
     "process": {"killed": ("leader-kill", "", ()), "planted": ("parted-worlds", "two-leaders", ())},
-    "docker": {
-        "killed": ("leader-kill", "", sets(ONCE, "duration=9s")),
-        "planted": ("split-brain", "two-leaders", ()),
-    },
+    "docker": IN_CONTAINERS,
+    "compose": IN_CONTAINERS,
 }
-DRIVERS = ["process", pytest.param("docker", marks=pytest.mark.needs("docker"))]
+DRIVERS = [
+    "process",
+    pytest.param("docker", marks=pytest.mark.needs("docker")),
+    pytest.param("compose", marks=pytest.mark.needs("docker", "compose")),
+]
 Ends = dict[str, tuple[Run, Ended]]
 
 

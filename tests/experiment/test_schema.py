@@ -15,7 +15,7 @@ from chaosctl.faults.registry import fault_kinds
 from chaosctl.verify.registry import objective_kinds
 
 ROOT = Path(__file__).parents[2]
-EXPERIMENTS = sorted(path for path in (ROOT / "experiments").glob("*/*.yaml") if path.name != "compose.yaml")
+EXPERIMENTS = sorted(path for path in (ROOT / "experiments").glob("*/*.yaml") if not path.name.startswith("compose"))
 Load = Callable[..., Loaded]
 Kinds = tuple[FaultKinds, ObjectiveKinds]
 
