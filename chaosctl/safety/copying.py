@@ -6,6 +6,7 @@ Standard library only.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -35,7 +36,11 @@ def copy_tree(source: Path, copy: Path, leave_out: Iterable[str] = ()) -> None:
             copied[inode] = other
         return other
 
-    shutil.copytree(source, unfinished, symlinks=True, ignore=ignored, copy_function=copy_file)
+    try:
+        shutil.copytree(source, unfinished, symlinks=True, ignore=ignored, copy_function=copy_file)
+    except shutil.Error as error:  # a list of all that went wrong
+        what, _, why = error.args[0][0]
+        raise OSError(errno.EIO, f"it cannot be copied: {why}", str(what)) from error
     unfinished.rename(copy)
 
 

@@ -52,8 +52,9 @@ class Disk:
         if (lacks := disks_lack()) is not None:
             raise NotReadyError(f"no disk can be made here: {lacks}, or leave `disk` out")
         try:
-            if shutil.disk_usage(image.parent).free < size_bytes:
-                raise NotReadyError(f"{image.parent} has no room for the disk {image.name}; make room, or use --out")
+            if shutil.disk_usage(image.parent).free < 2 * size_bytes:
+                text = f"{image.parent} has no room for the disk {image.name} and a copy of what is on it"
+                raise NotReadyError(f"{text}; make room, or use --out")
             with unfinished.open("wb") as file:
                 file.truncate(size_bytes)
             _run(*_MAKE, str(unfinished), environ=environ)

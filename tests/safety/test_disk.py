@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from chaosctl.errors import NotReadyError
+from chaosctl.safety import copying, throttle
 from chaosctl.safety import disk as disk_module
-from chaosctl.safety import throttle
 from chaosctl.safety.copying import copy_tree
 from chaosctl.safety.disk import FILLER, Disk, disks_lack
 from chaosctl.safety.disk_undo import DiskUndo, FillerUndo, ThrottleUndo, WritableUndo
@@ -181,7 +181,7 @@ def test_without_root_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @needs_disks
 def test_without_room_for_it_it_says_so(tmp_path: Path) -> None:
-    with pytest.raises(NotReadyError, match=r"has no room for the disk a.disk; make room, or use --out"):
+    with pytest.raises(NotReadyError, match=r"has no room for the disk a.disk and a copy of what is on it; make room"):
         Disk(str(tmp_path / "a.disk"), str(tmp_path / "a")).make(1 << 60, os.environ)
     assert list(tmp_path.iterdir()) == []
 
@@ -191,3 +191,21 @@ def test_without_room_for_it_it_says_so(tmp_path: Path) -> None:
 )
 def test_undos_are_data(action: DiskUndo | FillerUndo | ThrottleUndo | WritableUndo) -> None:
     assert from_json(json.loads(json.dumps(to_json(action)))) == action
+
+
+@needs_disks
+def test_what_cannot_be_kept_is_not_thrown_away(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(disk.folder, "input.log").write_text("tick 1\n")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), disk.image)
+
+    monkeypatch.setattr(copying, "_copy_file", full)
+    played = play(undo_of(disk))
+    assert not played.done
+    assert "No space left on device" in played.text
+    assert f"goes with `umount --lazy {disk.folder}`, then `rm {disk.image}`" in played.text
+    assert Path(disk.folder, "input.log").read_text() == "tick 1\n"
+    monkeypatch.undo()
+    assert play(undo_of(disk)).done
+    assert Path(disk.folder, "input.log").read_text() == "tick 1\n"
