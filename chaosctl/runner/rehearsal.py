@@ -19,7 +19,7 @@ from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.loader import Loaded
 from chaosctl.experiment.model import Service
 from chaosctl.experiment.places import parse_on
-from chaosctl.experiment.units import format_duration
+from chaosctl.experiment.units import format_duration, format_size
 from chaosctl.faults.contract import Fault, Place
 from chaosctl.plan.model import Plan, PlannedFault
 from chaosctl.relay.contract import RelayInfo
@@ -100,11 +100,20 @@ class _Rehearsal:
         for line in self._notes.take():
             makes_proxy = line.startswith(f"POST {url}/proxies {{")
             yield Call("up", None, "relay", line, (undo_in_words(next(gone), {}),) if makes_proxy else ())
+        yield from self._disks("up")
         for replica in self._replicas:
             yield self._start_of(replica, self._services[replica.service])
         yield Call("up", None, "swarm", f"start with {len(self._plan.bots)} bots over {self._plan.bots_link}")
         every = format_duration(self._plan.probe_every_ns)
         yield Call("up", None, "probe", f"start: asks over {self._plan.probe_link} every {every}")
+
+    def _disks(self, stage: Literal["up", "after"]) -> Iterator[Call]:
+        """Yield what is done for those replicas that have a disk of their own."""
+        for replica in self._replicas:
+            if (size_bytes := self._services[replica.service].disk_bytes) is not None:
+                where, gone = f"<{replica.name}.state>", "unmount its disk; what is on it stays"
+                made = f"make a disk of {format_size(size_bytes)} in the file {where}.disk and mount it at {where}"
+                yield Call(stage, None, replica.name, *((made, (gone,)) if stage == "up" else (gone,)))
 
     def _start_of(self, replica: Replica, service: Service) -> Call:
         if self._is_external:
@@ -228,6 +237,7 @@ class _Rehearsal:
             grace = format_duration(self._services[replica.service].stop_within_ns)
             ending = "unlock it; it goes on" if self._is_external else f"SIGTERM, after {grace} SIGKILL"
             yield Call("after", None, replica.name, ending)
+        yield from self._disks("after")
         if (replays := self._plan.objectives.get("replay")) is not None:
             for name in (name for name, service in self._services.items() if service.offers.replay is not None):
                 perturbed = f", and under {', '.join(replays['perturb'])}" if replays.get("perturb") else ""

@@ -270,7 +270,7 @@ class DiskStandIn:
 
     def fill(self, leave_bytes: int) -> None:
         """Note it."""
-        self.notes.add(f"fill the disk of {self.label} with {self.folder}/{FILLER} up to {format_size(leave_bytes)}")
+        self.notes.add(f"fill the disk of {self.label} with {self.folder}/{FILLER} but for {format_size(leave_bytes)}")
 
     def failing(self) -> Undo:
         """Return what ends it."""
@@ -337,4 +337,10 @@ def undo_in_words(action: Undo, labels: Mapping[int, str]) -> str:
         return f"put right the clocks of the processes in {labels[action.pid]}"
     if isinstance(action, CommandUndo):
         return f"run {_in_one_line(action.argv)}, within {action.within_s:g} s"
+    if isinstance(action, FillerUndo):
+        return f"remove {action.path}"
+    if isinstance(action, WritableUndo):
+        return f"let {action.image} take writes again"
+    if isinstance(action, ThrottleUndo):
+        return f"lift the bounds of {', '.join(action.groups)} on {action.device}"
     return json.dumps(to_json(action))

@@ -100,6 +100,15 @@ class Refusing:
         raise NotReadyError("there is nobody to kill")
 
 
+def test_a_disk_is_made_before_its_service_starts_and_goes_after_it() -> None:
+    calls = calls_of(TINY, item("{ at: 0s, for: 1s, fault: disk_full, on: tiny }"), "target.services.tiny.disk=16MiB")
+    what = told(calls, "tiny[0]")
+    assert what[0] == "make a disk of 16MiB in the file <tiny[0].state>.disk and mount it at <tiny[0].state>"
+    assert (what[1].partition(" ")[0], what[-1]) == ("start", "unmount its disk; what is on it stays")
+    assert told(calls, "f1-disk_full") == ["fill the disk of tiny[0] with <tiny[0].state>/chaosctl-filler but for 0B"]
+    assert told(calls, "f1-disk_full heals") == ["remove <tiny[0].state>/chaosctl-filler"]
+
+
 def test_what_would_fail_says_so() -> None:
     loaded = load_experiment(TINY, fault_kinds(), objective_kinds(), environ=os.environ)
     refusing: dict[str, Any] = {**faults(), "kill": Refusing()}
