@@ -134,7 +134,11 @@ def _lines(engine: Engine, context: Path, dockerfile: str, what: str) -> Iterato
     from docker.errors import DockerException
 
     try:
-        client = docker.APIClient(**_as_the_sdk_wants(engine.address), timeout=_BUILD_SILENT_S)
+        # Told the version it asks nothing yet, and so nothing before it is told to leave the environment aside: a proxy
+        # or a bundle of certificates for the web is not meant for an engine.
+        version = engine.ask("GET", "/version")["ApiVersion"]
+        client = docker.APIClient(**_as_the_sdk_wants(engine.address), version=version, timeout=_BUILD_SILENT_S)
+        client.trust_env = False
         try:
             # The context's ID and not the path: a Dockerfile named relative to the context stays so.
             yield from client.build(path=str(context), dockerfile=dockerfile, rm=True, forcerm=True, decode=True)
