@@ -65,7 +65,7 @@ class ComposeDriver:
         self._sink = sink
         self._engine = local_engine(environ)
         # The engine that is asked here, whatever docker's own client is set to.
-        self._environ = {**environ, "DOCKER_HOST": f"unix://{self._engine.address}", "COMPOSE_BAKE": "false"}
+        self._environ = {**environ, "DOCKER_HOST": f"unix://{self._engine.address}"}
         self._abort = abort
         self._adoption = Adoption(
             self._engine, target, self._bundle, origin_ns, sink, start_order, abort, on_lost, ours=True
@@ -102,6 +102,8 @@ class ComposeDriver:
                 look_up(self._engine, image)
             self._write_override(config)
             whole = self._project(self._file, self._bundle / OVERRIDE)
+            if not self._program.is_plugin:
+                whole.build(_MADE_WITHIN_S)
             whole.up(("--no-start", *self._scale()), _MADE_WITHIN_S)
             self._made = assigned(self._target, find_containers(self._engine, self._name))
             self._replicas = self._adoption.place({key: self._addresses(*key) for key in self._made})

@@ -28,7 +28,10 @@ _LOOK_WITHIN_S = 10.0
 _POLL_S = 0.05
 _LAST_LINES = 4
 # How far it has come with something, a line each: no reason why it failed.
-_PROGRESS = re.compile(r"^\s*(#\d+|(Container|Network|Volume|Image|Service) .*|.* (Pulling|Building|Built|Pulled))\b")
+_PROGRESS = re.compile(
+    r"^\s*(#\d+|(Creating|Starting|Pulling|Building|Container|Network|Volume|Image|Service) .*|"
+    r".* (Pulling|Building|Built|Pulled|skipping))\b"
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,10 @@ class Project:
         except (ValueError, YAMLError) as error:
             raise NotReadyError(f"what compose says of {self.files[0]} cannot be read: {error}") from error
         return dict(read) if isinstance(read, dict) else {}
+
+    def build(self, within_s: float) -> None:
+        """Build what is to be built, for a version that does it only once it needs it. Raises NotReadyError."""
+        self._run(("build",), within_s, f"compose cannot build what {self.files[0]} says")
 
     def up(self, words: Sequence[str], within_s: float) -> None:
         """Bring it up, as the words say. Raises NotReadyError with what compose says."""
