@@ -124,8 +124,9 @@ class AdoptedLauncher(ContainerLauncher):
 
     def _output(self, box: Box, *, from_its_start: bool) -> HTTPResponse:
         """Return what it prints, from its last start or from now on."""
-        started = str(self._ask("GET", f"/containers/{box.id}/json")["State"]["StartedAt"])
-        since = _as_unix(started) if from_its_start else f"{time.time():.9f}"
+        # What it prints at once may be older than what the engine calls its start: all since the end before is its.
+        ended = str(self._ask("GET", f"/containers/{box.id}/json")["State"]["FinishedAt"])
+        since = _as_unix(ended) if from_its_start else f"{time.time():.9f}"
         query = {"follow": 1, "stdout": 1, "stderr": 1, "since": since}
         try:
             return self._open("GET", f"/containers/{box.id}/logs", **query)
@@ -184,8 +185,9 @@ def _exit_codes(output: HTTPResponse) -> Iterator[str]:
             yield json.loads(line)["Actor"]["Attributes"]["exitCode"]
 
 
-def _as_unix(started: str) -> str:
-    """Return `2026-01-02T03:04:05.123456789Z` as the engine wants to be told a time: `1767323045.123456789`."""
-    whole, _, rest = started.rstrip("Z").partition(".")
+def _as_unix(told: str) -> str:
+    """Return `2026-01-02T03:04:05.123456789Z` as the engine wants to be told a time: `1767323045.123456789`; the year
+    1, by which it says never, is 0."""
+    whole, _, rest = told.rstrip("Z").partition(".")
     seconds = datetime.fromisoformat(f"{whole}+00:00").timestamp()
     return f"{max(0.0, seconds):.0f}.{rest or 0}"

@@ -88,7 +88,7 @@ def test_what_the_file_says_runs_with_what_the_run_adds(make: Deploy, sink: Sink
 
 
 def test_the_files_own_policy_brings_it_back_unless_it_is_held_down(make: Deploy, sink: Sink) -> None:
-    replica = up(make(ONE + "    restart: always\n")).process("one", 0)
+    replica = up(make(ONE + "    restart: always\n", ready={"log": "^up", "within": "20s"})).process("one", 0)
     for number, kill in enumerate((replica.crash, lambda: replica.signal("SIGKILL")), 2):
         before = replica.pid()
         assert before is not None
@@ -106,6 +106,8 @@ def test_the_files_own_policy_brings_it_back_unless_it_is_held_down(make: Deploy
     assert len(sink.of("service_started")) == 3
     replica.release()
     assert replica.pid() not in (before, None)
+    sink.wait_for("service_ready", 4)
+    assert replica.replica.log_path.read_text() == "up\n" * 4
     assert {one["expected"] for one in sink.of("service_exited")} == {True}
 
 
