@@ -44,7 +44,7 @@ Events and their fields (a reader must accept unknown events and fields):
                      why, pinned      (the shortest log whose replays part; see replay/reproducer.py)
     tampered         trial (0: the log as it was), change, tick, input, text, noticed, how
     replay_canary    factor, reached: bool, text      (whether a perturbation reaches a replay; see factors.py)
-    crashed          part: swarm | relay | probe | keeper | engine, why   (something of ours died: inconclusive)
+    crashed          part: swarm | relay | probe | keeper | engine | deployment (removed by others), why: inconclusive
     note             text
     interrupted      signal
     stopped          condition (what ended the run early, with its number; or who halted it)

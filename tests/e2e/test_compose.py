@@ -44,9 +44,8 @@ def by_hand(place: Place) -> Iterator[str]:
     words = ["docker", "compose", "-f", str(TINY_FILE), "-p", name]
     subprocess.run([*words, "up", "--detach", "--build"], check=True, capture_output=True, timeout=120)
     yield name
-    subprocess.run(
-        [*words, "down", "--volumes", "--rmi", "all", "--timeout", "0"], check=True, capture_output=True, timeout=60
-    )
+    down = [*words, "down", "--volumes", "--rmi", "all", "--timeout", "0"]
+    subprocess.run(down, check=True, capture_output=True, timeout=60)
 
 
 @pytest.fixture(scope="module")
