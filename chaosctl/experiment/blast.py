@@ -103,14 +103,17 @@ def count_down(downs: Iterable[Down]) -> int:
     return min(replicas, len(named) + unnamed)
 
 
-def too_many(excess: Excess, at_most: float) -> str:
-    """Return what is wrong with an excess, and the mend."""
+def too_many(excess: Excess, at_most: float, *, parts: bool) -> str:
+    """Return what is wrong with an excess, and the mend. `parts`: the last fault does not choose replicas but parts
+    them, and what it cuts off counts."""
     service, replicas = excess.service, excess.replicas
     limit = f"blast_radius allows {at_most * 100:.4g}%"
     text = f"takes down {excess.count} of {replicas} replicas of '{service}' at once; {limit}"
     allowed = floor(at_most * replicas + _EPSILON)
     if allowed == 0:
         return f"{text}, which is none of them; give it more replicas, or raise blast_radius.at_most"
+    if parts and len(excess.by) == 1:
+        return f"{text}; part fewer of them from the rest, or raise blast_radius.at_most"
     if len(excess.by) > 1:
         return f"{text}; move one of them, or raise blast_radius.at_most"
     return f"{text}; write 'any {allowed} of {service}', or raise blast_radius.at_most"

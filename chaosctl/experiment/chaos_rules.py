@@ -86,4 +86,5 @@ def _blast_radius(path: Path, item: ChaosFault, params: Any, kind: FaultKind, dr
     times = (0, item.for_ns, draft.duration_ns or 1)
     downs = downs_of(0, on, kind, service, times, params)
     for excess in excesses(downs, draft.blast_radius.at_most):
-        yield Complaint((*path, "on"), f"{item.fault} {too_many(excess, draft.blast_radius.at_most)}")
+        text = too_many(excess, draft.blast_radius.at_most, parts=kind.groups is not None)
+        yield Complaint((*path, "on"), f"{item.fault} {text}")

@@ -161,7 +161,9 @@ def _blast_radius(draft: Draft, faults: FaultKinds) -> Iterator[Complaint]:
         last = draft.items[excess.by[-1]]
         others = "".join(f" with timeline[{index}]" for index in excess.by[:-1])
         if last is not None:
-            yield Complaint(("timeline", excess.by[-1], "on"), f"{last.fault}{others} {too_many(excess, at_most)}")
+            parts = faults[last.fault].groups is not None
+            text = f"{last.fault}{others} {too_many(excess, at_most, parts=parts)}"
+            yield Complaint(("timeline", excess.by[-1], "on"), text)
 
 
 def _downs(draft: Draft, faults: FaultKinds) -> Iterator[Down]:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240), pytest.mark.needs("dock
 
 def test_each_is_proved_and_proved_gone(place: Place) -> None:
     run = place.run("boxed", file=BOXED)
-    ended = run.ended()
+    ended = run.ended(120.0)
     assert ended.code == 0, ended
     kinds = {"f1-cpu", "f2-memory", "f3-throttle", "f4-loss", "f5-block", "f6-disconnect"}
     assert {one["fault"] for one in run.events("fault_proved") if one["proved"]} == kinds | {"f7-crash", "f8-oom"}

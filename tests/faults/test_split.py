@@ -101,6 +101,8 @@ def test_those_that_are_cut_off_count_for_the_blast_radius() -> None:
     assert loaded("blast_radius.at_most=34%")
     with pytest.raises(ExperimentError, match="split takes down 1 of 3 replicas of 'tiny' at once"):
         loaded("blast_radius.at_most=30%")
+    with pytest.raises(ExperimentError, match="part fewer of them from the rest, or raise blast_radius"):
+        loaded("blast_radius.at_most=34%", "timeline[0].groups=[['tiny[0]'],['tiny[1]'],['tiny[2]']]")
 
 
 @pytest.fixture(scope="module")
