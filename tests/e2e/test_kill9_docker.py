@@ -1,6 +1,7 @@
 """kill -9 of chaosctl at any moment of a run on containers with overlapping faults: afterwards no container, network,
-volume, image, rule of packets, mount, process or file of the run is left, and what was not its own is as it was.
-CHAOSCTL_KILLS_DOCKER says how often (a few; `make kill9` for 30)."""
+volume, image, rule of packets, mount, process or file of the run is left, and what was not its own is as it was. Every
+third time the keeper is killed too, and `chaosctl restore` called. CHAOSCTL_KILLS_DOCKER says how often (a few; `make
+kill9` for 30)."""
 
 from __future__ import annotations
 
@@ -24,13 +25,14 @@ from tests.e2e.moments import (
     Bystanders,
     in_force,
     kill,
+    kill_with_keeper,
     leaves_nothing,
     moments,
     no_state_is_left,
     run_until,
 )
 
-KILLS = int(os.environ.get("CHAOSCTL_KILLS_DOCKER", "2"))
+KILLS = int(os.environ.get("CHAOSCTL_KILLS_DOCKER", "3"))
 pytestmark = [
     pytest.mark.e2e,
     pytest.mark.needs("docker", "toxiproxy", "disks"),
@@ -44,7 +46,7 @@ STRETCHES = (("load_started", 4.0), (None, 5.0), ("load_started", 4.0), ("load_e
 GONE_WITHIN_S = 40.0
 MOMENTARY = frozenset({"f19-crash"})
 # Of this machine: a chain that nothing leads to, so that no packet is the worse for it.
-CHAIN = "chaosctl-theirs"
+CHAIN = f"chaosctl-theirs-{os.getpid()}"
 THEIRS = ("-A", "INPUT", "-p", "udp", "--dport", "9", "-j", "RETURN")
 
 
@@ -147,9 +149,12 @@ def test_at_random_moments(place: Place, theirs: Bystanders) -> None:
         for moment in moments(STRETCHES, KILLS):
             run = run_until(place, moment, OVERLAPPING, theirs.url if moment.number % 3 else None)
             traces = traces_of(engine, run)
-            kill(run)
+            (kill if moment.number % 3 < 2 else kill_with_keeper)(run)
             counts.append(in_force(run, MOMENTARY))
             try:
+                if moment.number % 3 == 2:
+                    restored = place.chaosctl("restore")
+                    assert restored.code == 0, restored
                 leaves_nothing(place, run, moment.number, theirs, GONE_WITHIN_S)
                 if run.run_id:
                     nothing_of_containers(engine, run, traces)

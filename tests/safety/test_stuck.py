@@ -1,9 +1,10 @@
-"""A process that waits for a slow disk takes no signal: whoever cleans up lets the disk go on, and it ends then."""
+"""What holds cleaning up: a process that waits for a slow disk takes no signal, relays that do not answer take time."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -15,11 +16,11 @@ import pytest
 
 from chaosctl.safety import runs, throttle
 from chaosctl.safety.disk import Disk
-from chaosctl.safety.disk_undo import DiskUndo, ThrottleUndo
+from chaosctl.safety.disk_undo import DiskUndo, FillerUndo, ThrottleUndo
 from chaosctl.safety.journal import UndoJournal, journal_path, pending
 from chaosctl.safety.processes import thread_states
 from chaosctl.safety.throttle import Throttle
-from chaosctl.safety.undo import play
+from chaosctl.safety.undo import HttpUndo, play
 
 from .conftest import wait_until
 
@@ -40,7 +41,7 @@ class Stuck:
     process: subprocess.Popen[bytes]
 
     def nothing_is_left(self) -> None:
-        self.process.wait(10)
+        self.process.wait(60)
         assert not self.disk.is_mounted()
         assert Path(self.disk.folder, "big").exists()
         assert pending(journal_path(self.bundle)) == ()
@@ -70,14 +71,33 @@ def stuck(tmp_path: Path, state_home: Path, start: Callable[..., subprocess.Pope
     play(DiskUndo(disk.image, disk.folder))
 
 
-def test_the_keeper_ends_it(stuck: Stuck, run_id: str) -> None:
-    words = (run_id, str(stuck.bundle), str(time.monotonic_ns()), str(journal_path(stuck.bundle)))
+def keeper_cleans_up(run_id: str, bundle: Path) -> None:
+    """Start a keeper whose orchestrator is gone at once, and wait for its end."""
+    words = (run_id, str(bundle), str(time.monotonic_ns()), str(journal_path(bundle)))
     argv = [sys.executable, "-m", "chaosctl.safety.keeper", *words]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as keeper:
         assert keeper.stdin is not None
         keeper.stdin.close()
-        assert keeper.wait(20) == 0
+        assert keeper.wait(60) == 0
+
+
+def test_the_keeper_ends_it(stuck: Stuck, run_id: str) -> None:
+    keeper_cleans_up(run_id, stuck.bundle)
     stuck.nothing_is_left()
+
+
+def test_what_takes_long_to_undo_does_not_keep_the_rest_from_it(run_id: str, tmp_path: Path, state_home: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "filler").touch()
+    journal = UndoJournal(journal_path(tmp_path))
+    journal.write("f0-disk_full", [FillerUndo(str(tmp_path / "filler"))])
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        url = f"http://127.0.0.1:{frozen.getsockname()[1]}/proxies/p/toxics/t"
+        for number in range(1, 5):
+            journal.write(f"f{number}-latency", [HttpUndo("DELETE", url)])
+        keeper_cleans_up(run_id, tmp_path)
+    assert not (tmp_path / "filler").exists()
+    assert len(pending(journal_path(tmp_path))) == 4
 
 
 def test_restore_ends_it(stuck: Stuck, run_id: str) -> None:
