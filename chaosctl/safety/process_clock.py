@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from dataclasses import dataclass
 from functools import cache
 
@@ -35,6 +36,8 @@ _JMP = 0xE9
 _ALIGNED = 16
 _HOME = "where our code is"
 _ONE = 1 << 32
+# A process that is just being started as another program has no such page for a moment.
+_EXEC_WAITS_S = (0.01, 0.03, 0.1, 0.0)
 
 
 @dataclass(frozen=True)
@@ -145,17 +148,22 @@ def home_in(image: bytes, value: int, length: int) -> int:
 
 def _span(process: Process) -> range:
     """Return the addresses of the page. Raises NotReadyError."""
+    for wait_s in _EXEC_WAITS_S:
+        for line in _maps(process):
+            if line.endswith("[vdso]"):
+                begin, end = line.split()[0].split("-")
+                return range(int(begin, 16), int(end, 16))
+        time.sleep(wait_s)
+    raise NotReadyError(f"{shown(process)} reads the clock in a way that cannot be changed from outside")
+
+
+def _maps(process: Process) -> list[str]:
     try:
-        lines = (PROC / str(process.pid) / "maps").read_text().splitlines()
+        return (PROC / str(process.pid) / "maps").read_text().splitlines()
     except PermissionError as error:
         raise NotReadyError(f"{shown(process)} belongs to another user; run chaosctl as root") from error
     except OSError as error:
         raise NotReadyError(f"{shown(process)} has just ended") from error
-    for line in lines:
-        if line.endswith("[vdso]"):
-            begin, end = line.split()[0].split("-")
-            return range(int(begin, 16), int(end, 16))
-    raise NotReadyError(f"{shown(process)} reads the clock in a way that cannot be changed from outside")
 
 
 def _read(process: Process) -> bytes:

@@ -102,7 +102,7 @@ def test_world_crash_passes_in_containers_too(place: Place, engine: Engine) -> N
 def on_links(place: Place) -> dict[str, tuple[Run, Ended]]:
     """Short runs of the arena's experiments on links, side by side."""
     words = (*sets("swarm.users=30", "probe.timeout=800ms"), *IN_CONTAINERS)
-    runs = {name: place.run(name, *SHORT[name], *words, file=ARENA / f"{name}.yaml") for name in ON_LINKS}
+    runs = {name: place.run(f"links-{name}", *SHORT[name], *words, file=ARENA / f"{name}.yaml") for name in ON_LINKS}
     return {name: (run, run.ended(150)) for name, run in runs.items()}
 
 

@@ -55,6 +55,9 @@ class Replica:
         assert self._child.stdout is not None
         self._child.stdout.readline()
 
+    def container(self) -> None:
+        """It is a process."""
+
     def pid(self) -> int | None:
         return None if self._child.poll() is not None else self._child.pid
 

@@ -55,6 +55,9 @@ class Replica:
         self.log.append(f"start {self.index} {self._started[0]}")
         self._child = subprocess.Popen(self._started[1], stderr=subprocess.DEVNULL)
 
+    def container(self) -> None:
+        """It is a process."""
+
     def pid(self) -> int | None:
         return None if self._child.poll() is not None else self._child.pid
 
