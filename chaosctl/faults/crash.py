@@ -39,6 +39,6 @@ FAULT = Crash(
         summary="SIGKILL from this machine, past a container's engine: the service's restart policy acts",
         example="{ at: 12s, fault: crash, on: world }",
     ),
-    signal="SIGKILL",
-    is_right=lambda exit: exit.signal == "SIGKILL",
+    signal_of=lambda _: "SIGKILL",
+    is_right=lambda exit, _: exit.signal == "SIGKILL",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,8 @@ from chaosctl.safety.processes import thread_states
 # A proof may take 2 s (the fault contract); what remains is for the last look.
 LOOK_S = 1.8
 POLL_S = 0.02
+# After SIGKILL only the kernel is at work.
+KILLED_WITHIN_S = 2.0
 STOPPED = frozenset("Tt")
 GONE = frozenset("ZX")
 
@@ -74,9 +77,24 @@ def release_all(place: Place) -> None:
             process.release()
 
 
-def fates(place: Place, applied: Applied) -> list[Fate]:
-    """Wait, within the bound of a proof, for every process that was signalled to end."""
-    until_s = time.monotonic() + LOOK_S
+def kill_after(place: Place, before: Sequence[Mapping[str, Any]], grace_ns: int) -> None:
+    """Wait for the end of each of these processes, and help along with SIGKILL what has not ended after `grace_ns`."""
+    until_s = time.monotonic() + grace_ns / 1e9
+    for process, one in zip(place.processes, before, strict=True):
+        end_after(process, one["pid"], max(0.0, until_s - time.monotonic()))
+
+
+def end_after(process: ProcessControl, pid: int, grace_s: float) -> None:
+    """Wait for its end, and help along with SIGKILL after the grace."""
+    if process.exit_of(pid, grace_s) is None:
+        with contextlib.suppress(NotReadyError):  # it ended just now
+            process.signal("SIGKILL")
+        process.exit_of(pid, KILLED_WITHIN_S)
+
+
+def fates(place: Place, applied: Applied, within_s: float | None = None) -> list[Fate]:
+    """Wait, within the bound of a proof or another one, for every process that was signalled to end."""
+    until_s = time.monotonic() + (LOOK_S if within_s is None else within_s)
     before = applied.memo["processes"]
     return [
         (one["name"], one["pid"], process.exit_of(one["pid"], max(0.0, until_s - time.monotonic())))

@@ -32,7 +32,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("data_limit", {"size": "0B"}, "write at least 1B"),
     ("slow_close", {"delay": "0ms"}, "write at least 1ms"),
     ("restart", {"grace": "5m"}, "write at most 1m"),
-    ("kill", {"signal": "TERM"}, "unknown key 'signal'"),
+    ("kill", {"signal": "TERM"}, "there is: SIGABRT"),
     ("loss", {}, "'share' is missing"),
     ("loss", {"share": "0.5%"}, "write at least"),
     ("loss", {"share": "120%"}, "at most"),

@@ -165,6 +165,29 @@ def test_a_process_that_ignores_being_asked_is_not_stopped() -> None:
         assert not proof.proved and "still ran" in proof.text
 
 
+def test_what_ignores_being_asked_is_killed_after_its_grace() -> None:
+    with place_of(IGNORES) as (place, replica):
+        grace = {"grace": "100ms"}
+        proof = prove(faults()["stop"], place, grace, inject(faults()["stop"], place, grace))
+        assert proof.proved and "SIGKILL" in proof.text
+        assert replica.log == ["SIGTERM", "SIGKILL"]
+
+
+def test_without_a_grace_a_kill_by_somebody_else_is_no_stop() -> None:
+    with place_of(IGNORES) as (place, replica):
+        applied = inject(faults()["stop"], place, {})
+        replica.signal("SIGKILL")
+        assert not prove(faults()["stop"], place, {}, applied).proved
+
+
+@pytest.mark.parametrize(("term", "signal"), [(OBEYS, "SIGABRT"), (OBEYS, "SIGTERM"), (EXITS_3, "SIGTERM")])
+def test_a_kill_may_be_by_another_signal(term: str, signal: str) -> None:
+    with place_of(term) as (place, replica):
+        proof = prove(faults()["kill"], place, {"signal": signal}, inject(faults()["kill"], place, {"signal": signal}))
+        assert proof.proved, proof
+        assert replica.log == [signal]
+
+
 def test_an_end_of_another_kind_does_not_prove_a_kill() -> None:
     with place_of() as (place, replica):
         applied = not_applied(replica)
