@@ -49,11 +49,11 @@ SHORT: dict[str, tuple[str, ...]] = {
     ),
     "cut-off": (
         *_ARENA,
-        *sets("timeline[0].for=1200ms", "timeline[1].at=5s", "timeline[1].for=1200ms", "duration=10s"),
+        *sets("timeline[0].for=2s", "timeline[1].at=6s", "timeline[1].for=2s", "duration=11s"),
     ),
     "one-way": (
         *_ARENA,
-        *sets("timeline[0].for=1200ms", "timeline[1].at=5s", "timeline[1].for=1200ms", "duration=10s"),
+        *sets("timeline[0].for=2s", "timeline[1].at=6s", "timeline[1].for=2s", "duration=11s"),
     ),
     "slow-ledger": (*_ARENA, *sets("timeline[0].for=4s", "duration=8s", "objectives.rollback.settled=30s")),
     "leader-kill": (
