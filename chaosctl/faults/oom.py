@@ -14,7 +14,7 @@ from chaosctl.safety.undo import Undo, play
 
 # So much it may still take, so that setting the limit does not fail for what it uses at that moment.
 MARGIN_BYTES = 8 * 1024 * 1024
-ENDS_WITHIN_S = 4.0
+ENDS_WITHIN_S = 8.0
 
 
 class Oom:

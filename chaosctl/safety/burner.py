@@ -45,7 +45,12 @@ def main(words: list[str]) -> None:
         }  # fmt: skip
         children = [_fork(work[what]) for _ in range(int(amount) if what == "cpu" else 1)]
         _say("begun", *children)
-        ready, _, _ = select.select([watched, sys.stdin], [], [])
+        ready: list[object] = []
+        while not ready:
+            ready, _, _ = select.select([watched, sys.stdin], [], [], _AGAIN_S)
+            if not ready and what == "fill" and os.waitpid(children[0], os.WNOHANG)[0]:
+                # The kernel chose ours and not the other one: once more.
+                children = [_fork(work[what])]
         if watched in ready:
             # Its group cannot be removed while we are in it, so the count is still there.
             _say("ended", _ended_for_lack(counted) - before)

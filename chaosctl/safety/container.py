@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from chaosctl.safety.engine import Engine, EngineError
 from chaosctl.safety.engine_address import is_remote, shown
 
 _WITHIN_S = 10.0
+DYING_WITHIN_S = 2.0
 _TOOLS = ("nsenter", "iptables-save", "iptables-restore")
 _PACKAGES = "util-linux and iptables"
 # Another program that changes the same table just now is waited for (iptables(8), -w).
@@ -98,7 +100,16 @@ class Container:
 
     def set_limits(self, limits: Mapping[str, int]) -> None:
         """Have the engine change these (`POST /containers/ID/update`). Raises EngineError."""
-        self.ask("POST", f"/containers/{self.id}/update", dict(limits))
+        end_s = time.monotonic() + DYING_WITHIN_S
+        while True:
+            try:
+                self.ask("POST", f"/containers/{self.id}/update", dict(limits))
+                return
+            except EngineError as error:
+                # Its last process has just ended, and the engine does not know yet.
+                if "stopped container" not in str(error) or time.monotonic() > end_s:
+                    raise
+            time.sleep(0.05)
 
     # -- the firewall of its network namespace
 

@@ -160,8 +160,8 @@ def test_the_kernel_ends_what_has_no_memory_left_and_it_starts_with_its_old_limi
     proof = prove(fault, place, {}, applied)
     assert proof.proved, proof
     assert f"process {before} ended by SIGKILL" in proof.text
-    # Sometimes what takes the memory is ended with it.
-    assert re.search("the kernel ended [12] for lack of memory", proof.text)
+    # Sometimes what takes the memory is ended with it, or before it and begins anew.
+    assert re.search(r"the kernel ended [1-9]\d* for lack of memory", proof.text)
     assert processes_of("test-oom") == ()
     if held:
         assert not prove_healed(fault, place, {}).proved
