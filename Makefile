@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A file's tests run one after another, files side by side: whole runs mostly wait.
-PYTEST := $(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+# A file's tests run one after another, three files side by side: whole runs mostly wait. In the order of their names,
+# or the files with the fewest tests, which are the longest ones, would be left for the end.
+PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check matrix soak clean
+.PHONY: setup demo test check matrix soak kill9 clean
 
 setup: $(STAMP)
 
@@ -36,6 +37,14 @@ matrix: setup
 RUNS ?= 50
 soak: setup
 	$(BIN)/python -m tests.matrix --soak $(RUNS)
+
+# chaosctl is killed at so many random moments of a run with overlapping faults, on processes and on containers: nothing
+# may be left of it.
+KILLS ?= 200
+DOCKER_KILLS ?= 30
+kill9: setup
+	CHAOSCTL_KILLS=$(KILLS) CHAOSCTL_KILLS_DOCKER=$(DOCKER_KILLS) \
+		$(BIN)/python -m pytest -q -s tests/e2e/test_kill9_moments.py tests/e2e/test_kill9_docker.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

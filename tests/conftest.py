@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from chaosctl.safety.disk import disks_lack
+
 # How quickly examples are made says how busy the machine is, and nothing about the code.
 settings.register_profile("chaosctl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("chaosctl")
@@ -33,6 +35,16 @@ def _docker() -> bool:
     return True
 
 
+def _compose() -> bool:
+    from chaosctl.deploy.compose_program import find_compose
+    from chaosctl.errors import NotReadyError
+
+    try:
+        return find_compose(os.environ).takes_away
+    except NotReadyError:
+        return False
+
+
 def _faketime() -> bool:
     return any(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
 
@@ -45,6 +57,8 @@ def _locale() -> bool:
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "toxiproxy": (_toxiproxy, "no toxiproxy-server on PATH, and CHAOSCTL_TOXIPROXY names none"),
     "docker": (_docker, "no Docker Engine answers"),
+    "disks": (lambda: disks_lack() is None, "no disk can be made here: see `chaosctl doctor`"),
+    "compose": (_compose, "no Docker Compose of 2.24.4 or newer"),
     "redis": (lambda: shutil.which("redis-server") is not None, "no redis-server on PATH"),
     "nginx": (lambda: shutil.which("nginx") is not None, "no nginx on PATH"),
     "chromium": (lambda: shutil.which("chromium") is not None, "no chromium on PATH"),

@@ -11,14 +11,17 @@ from chaosctl.cli import (
     doctor,
     explain,
     faults,
+    halt,
     init,
     plan,
     replay,
     report,
     restore,
+    resume,
     run,
     runs,
     schema,
+    shrink,
     validate,
     verify,
 )
@@ -49,6 +52,23 @@ def _root(
     pass
 
 
-for command in (run, validate, plan, faults, verify, replay, explain, report, runs, doctor, init, schema, restore):
+for command in (
+    run,
+    validate,
+    plan,
+    faults,
+    verify,
+    replay,
+    shrink,
+    explain,
+    report,
+    runs,
+    doctor,
+    init,
+    schema,
+    restore,
+    halt,
+    resume,
+):
     name = command.__name__.rsplit(".", 1)[-1]
     app.command(name, help=command.__doc__)(command.command)

@@ -36,6 +36,7 @@ def command(
                 "lasting": kind.lasting,
                 "summary": kind.summary,
                 "example": kind.example,
+                "remote": kind.acts_on == "link" or kind.through_engine,
                 "parameters": kind.params.model_json_schema(by_alias=True).get("properties", {}),
             }
             for kind in chosen
@@ -55,6 +56,8 @@ def command(
                     f"      {'for':<12} How long until it is healed"
                     + (" (may be left out)" if kind.lasting == "optional" else "")
                 )
+            if place == "service" and not kind.through_engine:
+                typer.echo("      not with an engine of another machine")
             typer.echo(f"      e.g. {kind.example}")
         if of_place:
             typer.echo("")

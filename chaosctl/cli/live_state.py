@@ -187,6 +187,8 @@ def sentence(event: str, fields: Mapping[str, Any]) -> str:
             return "the load has ended"
         case "relay":
             return f"relay: {fields.get('kind')} {fields.get('version', '')}".rstrip()
+        case "note":
+            return str(fields.get("text"))
         case "run_ended":
             first_line = str(fields.get("error") or "").partition("\n")[0]  # a log's last lines follow elsewhere
             error = f": {first_line}" if first_line else ""
@@ -197,6 +199,8 @@ def sentence(event: str, fields: Mapping[str, Any]) -> str:
 def _fault_words(event: str, fields: Mapping[str, Any]) -> str:
     fault = fields.get("fault")
     match event:
+        case "fault_resolved":
+            return f"{fault}: {fields.get('asked')} is {fields.get('on')}"
         case "fault_applied":
             return f"{fault} applied to {_listed(fields.get('targets'))}"
         case "fault_failed":

@@ -9,20 +9,19 @@ Example: chaosctl replay reports/world-crash/latest --perturb all
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chaosctl.cli.arguments import RunFolder, find_run, load
-from chaosctl.errors import ExitCode, ExperimentError, RecordingError, UsageError
+from chaosctl.cli.arguments import RunFolder, find_run
+from chaosctl.cli.recorded import experiment_of
+from chaosctl.errors import ExitCode, RecordingError, UsageError
 
 if TYPE_CHECKING:
     from chaosctl.experiment.loader import Loaded
@@ -70,7 +69,7 @@ def command(
 
     params = _params(perturb, runs, tamper if given is None else 0, within, shorten)
     recording = Recording.open(find_run(run))
-    loaded = _experiment_of(recording)
+    loaded = experiment_of(recording)
     with tempfile.TemporaryDirectory(prefix="chaosctl-replays-") as folder:
         checked = _replay(recording, loaded, params, out, Path(folder) / "run", given)
     if reason := damage(checked.tables["replays"]):
@@ -125,26 +124,6 @@ def _params(perturb: str, runs: int, tamper: int, within: str, shorten: bool) ->
         raise UsageError(f"--minimise-within {within}: {error}") from None
     factors = tuple(Factor(name) for name in names)
     return ReplayParams(runs=runs, perturb=factors, tamper=tamper, minimise=within_ns if shorten else None)
-
-
-def _experiment_of(recording: Recording) -> Loaded:
-    """Load the experiment that the run was made with, as its command line changed it. Raises UsageError."""
-    file = Path(str(recording.run.get("file", "")))
-    words = shlex.split(str(recording.run.get("command", "")))
-    overrides = [after for word, after in pairwise(words) if word == "--set"]
-    overrides += [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
-    if not file.is_file():
-        raise UsageError(f"{file}: the run's experiment is not there; go to the folder in which the run was started")
-    try:
-        loaded = load(file, overrides)
-    except ExperimentError as error:
-        raise UsageError(f"{file}: is no longer the experiment of this run; bring it back as it was: {error}") from None
-    if loaded.fingerprint != recording.plan.fingerprint:
-        raise UsageError(
-            f"{file}: means something else than when the run was made (fingerprint {loaded.fingerprint}, then "
-            f"{recording.plan.fingerprint}); bring the file and its environment variables back, or run it again"
-        )
-    return loaded
 
 
 def _replay(
@@ -212,9 +191,10 @@ def _service(recording: Recording, loaded: Loaded, given: Path | None) -> tuple[
     if given is not None and not given.is_file():
         raise UsageError(f"--input {given}: is no file; name an input log")
     for name, service in loaded.experiment.target.services.items():
-        log = given or recording.folder / "inputs" / f"{name}-0.log"
-        if service.offers.replay is not None and log.is_file():
-            return name, log
+        collected = sorted((recording.folder / "inputs").glob("*.log"))
+        logs = [given] if given else [log for log in collected if log.stem.rpartition("-")[0] == name]
+        if service.offers.replay is not None and logs:
+            return name, logs[0]
     raise UsageError(
         f"{recording.folder}: holds no input log of a service that offers `replay`; a run collects it where the "
         "experiment has the objective `replay`"

@@ -7,17 +7,23 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
+from chaosctl.deploy.fleet import Fleet, place_in
+from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.processes import ProcessLauncher
 from chaosctl.deploy.readiness import Check, check_of
-from chaosctl.deploy.replica import Command, ProcessReplica
+from chaosctl.deploy.replica import Start, SupervisedReplica
 from chaosctl.deploy.restart import Supervisor
-from chaosctl.errors import NotReadyError, RecordingError
+from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Service, Target
 from chaosctl.safety.keeper_client import Keeper
 from chaosctl.safety.label import end_found, end_processes, labelled
 from chaosctl.safety.ports import LOOPBACK, ReservedPorts, is_taken, reserve_ports
+from chaosctl.safety.undo import Undo
 
 _NOTICED_WITHIN_S = 2.0
 
@@ -43,129 +49,97 @@ class ProcessDriver:
         self._bundle = bundle.absolute()
         self._keeper = keeper
         self._sink = sink
-        self._start_order = start_order
         self._environ = dict(environ)
-        self._abort = abort
-        self._links: dict[str, str] = {}
-        self._replicas: dict[tuple[str, int], ProcessReplica] = {}
+        self._fleet = Fleet(start_order, abort)
         self._supervisor: Supervisor | None = None
         self._ports: ReservedPorts | None = None
 
     def allocate(self) -> tuple[Replica, ...]:
         """Choose ports and folders of every replica, once; nothing is started. Raises NotReadyError, RecordingError."""
-        if not self._replicas:
+        if not self._fleet.replicas:
             services = self._target.services
             self._ports = reserve_ports(sum(len(one.ports) * one.replicas for one in services.values()))
             ports = iter(self._ports.numbers)
-            self._replicas = {
-                (name, index): ProcessReplica(
+            launcher = ProcessLauncher(self._keeper)
+            self._fleet.replicas = {
+                (name, index): SupervisedReplica(
                     self._place(name, index, {port: f"{LOOPBACK}:{next(ports)}" for port in service.ports}),
                     service,
-                    self._keeper,
+                    launcher,
                     self._sink,
+                    self._keeper.origin_ns,
                 )
                 for name, service in services.items()
                 for index in range(service.replicas)
             }
-        return tuple(one.replica for one in self._replicas.values())
+        return tuple(one.replica for one in self._fleet.replicas.values())
 
     def up(self, links: Mapping[str, str]) -> None:
         """Start every service after those that it needs, and wait until each is ready. `links` maps a link's name to
         the address that its client services connect to. Raises NotReadyError."""
         self.allocate()
-        self._links = dict(links)
-        self._supervisor = Supervisor(self._replicas.values())
+        self._fleet.links = dict(links)
+        self._supervisor = Supervisor(self._fleet.replicas.values())
         self._keeper.subscribe(self._supervisor.post)
         self._supervisor.start()
-        for service in self._start_order:
-            replicas = self._of(service)
-            starts = [
-                (one, one.begin(partial(self._command, one), self._checks(one)))
-                for one in replicas
-                if self._may_start(one)
-            ]
-            for one, start in starts:
-                one.wait_ready(start, self._abort)
+        self._fleet.start(self._begin)
 
-    def process(self, service: str, index: int) -> ProcessReplica:
+    def process(self, service: str, index: int) -> SupervisedReplica:
         """Return the replica's `faults.contract.ProcessControl`. Raises NotReadyError when there is none."""
-        try:
-            return self._replicas[service, index]
-        except KeyError:
-            known = ", ".join(one.name for one in self._replicas.values())
-            raise NotReadyError(f"there is no {service}[{index}]; there are: {known}") from None
+        return self._fleet.process(service, index)
 
     def values(self, service: str, index: int) -> Mapping[str, str]:
-        """Return what `${...}` stands for in the replica's commands, paths and environment.
+        """Return what `${...}` stands for (see `Fleet.values`). Links have values once `up` was called."""
+        return self._fleet.values(service, index)
 
-        `self.PORT` and `link.NAME` are `host:port`, `service.NAME.PORT` those of all replicas joined by commas,
-        `state` its own folder, `index` its number; `.host` and `.port` behind an address are its halves, where it is
-        one address. Links have values once `up` was called.
-        """
-        replica = self.process(service, index).replica
-        addresses = {
-            **{f"self.{port}": address for port, address in replica.ports.items()},
-            **{f"link.{name}": address for name, address in self._links.items()},
-            **{
-                f"service.{name}.{port}": ",".join(one.replica.ports[port] for one in self._of(name))
-                for name, definition in self._target.services.items()
-                for port in definition.ports
-            },
-        }
-        halves = {name: address.rpartition(":") for name, address in addresses.items() if "," not in address}
-        return {
-            "state": str(replica.state_dir),
-            "index": str(index),
-            **addresses,
-            **{f"{name}.host": host for name, (host, _, _) in halves.items()},
-            **{f"{name}.port": port for name, (_, _, port) in halves.items()},
-        }
+    def link_listen(self, link: str, replica: int) -> str:
+        """Return a free port of loopback."""
+        return f"{LOOPBACK}:0"
+
+    def network(self) -> None:
+        """Return None: processes are in no containers."""
+
+    def undo(self) -> tuple[Undo, ...]:
+        """Return what takes the disks away: the keeper ends the processes itself. Raises NotReadyError."""
+        return undo_of_disks(self._bundle, self._target.services)
+
+    def images(self) -> Mapping[str, Any]:
+        """Return nothing: processes have no images."""
+        return {}
 
     def down(self) -> tuple[str, ...]:
         """TERM, then KILL, everything that is left, in the reverse order of the start. Idempotent.
 
         Return what could not be ended, a sentence each.
         """
-        for replica in self._replicas.values():
+        for replica in self._fleet.replicas.values():
             replica.stop()
         left: tuple[str, ...] = ()
-        for service in reversed(self._start_order):
-            pids = [pid for replica in self._of(service) for pid in replica.alive()]
+        for service in reversed(self._fleet.start_order):
+            pids = [pid for replica in self._fleet.of(service) for pid in replica.alive()]
             left += end_processes(pids, self._target.services[service].stop_within_ns / 1e9)
         left += self._end_strays()
+        left += take_away_disks(self._bundle, self._target.services)
         if self._supervisor is not None:
             if self._keeper.alive():
-                for replica in self._replicas.values():
+                for replica in self._fleet.replicas.values():
                     replica.wait_noticed(_NOTICED_WITHIN_S)
             self._supervisor.stop(_NOTICED_WITHIN_S)
         if self._ports is not None:
             self._ports.release()
         return tuple(dict.fromkeys(left))
 
+    def _place(self, name: str, index: int, ports: Mapping[str, str]) -> Replica:
+        bare = place_in(self._bundle, name, index, ports)
+        return with_disk(bare, self._target.services[name], self._bundle, self._environ)
+
     def _end_strays(self) -> tuple[str, ...]:
         """End what left its replica's session, and what was started just as `up` was interrupted."""
-        names = {replica.name for replica in self._replicas.values()}
+        names = {replica.name for replica in self._fleet.replicas.values()}
         return end_found(lambda: self._keeper.held(names), 0.0)[1]
 
-    def _of(self, service: str) -> tuple[ProcessReplica, ...]:
-        return tuple(one for (name, _), one in self._replicas.items() if name == service)
-
-    def _place(self, service: str, index: int, ports: Mapping[str, str]) -> Replica:
-        state = self._bundle / "state" / f"{service}-{index}"
-        logs = self._bundle / "logs"
-        for folder in (state, logs):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise RecordingError(
-                    f"{folder} cannot be made ({error.strerror}); give another folder with --out"
-                ) from error
-        return Replica(service, index, ports, state, logs / f"{service}-{index}.log")
-
-    def _may_start(self, replica: ProcessReplica) -> bool:
-        """Raises NotReadyError when it cannot be started here and now; returns True otherwise."""
-        if self._abort.is_set():
-            raise NotReadyError(f"stopped before {replica.name} was started")
+    def _begin(self, replica: SupervisedReplica) -> Start:
+        """Start it for the first time. Raises NotReadyError when it cannot be started here and now."""
         folder = self._working_folder(replica.definition)
         if not folder.is_dir():
             raise NotReadyError(
@@ -179,18 +153,25 @@ class ProcessDriver:
                     f"{replica.name} cannot be started: its port {port} ({address}) is in use by another program, "
                     "since a moment ago; run it again, other ports will be chosen"
                 )
-        return True
+        return replica.begin(partial(self._command, replica), self._checks(replica))
 
     def _command(
-        self, replica: ProcessReplica, version: str | None, run: Sequence[str] | None, env: Mapping[str, str]
+        self,
+        replica: SupervisedReplica,
+        version: str | None,
+        run: Sequence[str] | None,
+        env: Mapping[str, str],
+        image: str | None,
     ) -> Command:
-        """Return what starts a version of it (see `replica.CommandOf`)."""
-        argv = expand(run or replica.definition.run, self.values(replica.service, replica.index))
+        """Return what starts a version of it (see `launcher.CommandOf`). Raises NotReadyError for an image."""
+        if image is not None:
+            raise NotReadyError(f"{replica.name} is a process and has no image; use `driver: docker`")
+        argv = expand(run or replica.definition.run or (), self.values(replica.service, replica.index))
         whole = self._env(replica, env)
         added = {name: whole[name] for name in env}
         return Command(argv, whole, self._working_folder(replica.definition), version, added)
 
-    def _env(self, replica: ProcessReplica, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    def _env(self, replica: SupervisedReplica, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
         own = {**replica.definition.env, **more}
         values = expand(tuple(own.values()), self.values(replica.service, replica.index))
         return labelled({**self._environ, **dict(zip(own, values, strict=True))}, self._keeper.run_id)
@@ -198,7 +179,7 @@ class ProcessDriver:
     def _working_folder(self, service: Service) -> Path:
         return (self._folder / service.folder).absolute()
 
-    def _checks(self, replica: ProcessReplica) -> Callable[[], Check | None]:
+    def _checks(self, replica: SupervisedReplica) -> Callable[[], Check | None]:
         """Return what makes a readiness check for each start of the replica."""
         ready = replica.definition.ready
         if ready is None:

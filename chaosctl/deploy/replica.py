@@ -1,4 +1,4 @@
-"""One replica as a process of the keeper: started, watched, held down, started again."""
+"""One replica under supervision: started, watched, held down, started again; a `Launcher` says as what it runs."""
 
 from __future__ import annotations
 
@@ -8,21 +8,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.disks import ReplicaDisk
+from chaosctl.deploy.launcher import Command, CommandOf, Launcher
 from chaosctl.deploy.readiness import POLL_S, Check
 from chaosctl.deploy.restart import restart_due_ns
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.model import Service
+from chaosctl.safety.container import Container
 from chaosctl.safety.exits import Exit, ExitNotice
-from chaosctl.safety.keeper_client import Keeper, Spawned
-from chaosctl.safety.label import end_processes
-from chaosctl.safety.processes import running, send_signal, session_members
+from chaosctl.safety.inside import Inside
+from chaosctl.safety.keeper_client import Spawned
+from chaosctl.safety.processes import running, send_signal
 from chaosctl.safety.standing import Standing
+from chaosctl.safety.undo import Undo
 
-LOG_LIMIT_BYTES = 16 * 1024 * 1024
 _LAST_LINES = 20
 _SAID_LINES = 3
 _SAID_CHARS = 200
@@ -34,23 +37,6 @@ _ENDING = {"SIGKILL", "SIGTERM", "SIGINT", "SIGQUIT", "SIGABRT"}
 
 
 @dataclass(frozen=True)
-class Command:
-    """What starts the replica: the words, the whole environment and the folder; the name of the version that this
-    starts (None for the one that the target declares), and the variables that are in the environment for it alone."""
-
-    argv: tuple[str, ...]
-    env: dict[str, str]
-    folder: Path
-    version: str | None = None
-    added: Mapping[str, str] = field(default_factory=dict)
-
-
-CommandOf = Callable[[str | None, Sequence[str] | None, Mapping[str, str]], Command]
-"""Completes the command of a version: its name, its words (None: the target's own), what is added to the environment.
-Raises ChaosctlError for a placeholder without a value."""
-
-
-@dataclass(frozen=True)
 class Start:
     """One start of the replica: its process, when it was asked for (monotonic ns), what tells that it is ready."""
 
@@ -59,17 +45,20 @@ class Start:
     check: Check | None
 
 
-class ProcessReplica:
+class SupervisedReplica:
     """Implements `faults.contract.ProcessControl`. Threads may share it."""
 
-    def __init__(self, replica: Replica, definition: Service, keeper: Keeper, sink: EventSink) -> None:
+    def __init__(
+        self, replica: Replica, definition: Service, launcher: Launcher, sink: EventSink, origin_ns: int
+    ) -> None:
         self.replica = replica
         self.service = replica.service
         self.index = replica.index
         self.definition = definition
         self.restart_due_ns: int | None = None
-        self._keeper = keeper
+        self._launcher = launcher
         self._sink = sink
+        self._origin_ns = origin_ns
         self._changed = threading.Condition()
         self._own: Command | None = None
         self._command: Command | None = None  # what it is started with from now on
@@ -98,7 +87,7 @@ class ProcessReplica:
     def begin(self, command_of: CommandOf, new_check: Callable[[], Check | None]) -> Start:
         """Start it for the first time. `new_check` makes a readiness check for each start. Raises NotReadyError."""
         self._command_of = command_of
-        self._own = self._command = command_of(None, None, {})
+        self._own = self._command = command_of(None, None, {}, None)
         self._new_check = new_check
         with self._changed:
             return self._start()
@@ -122,7 +111,7 @@ class ProcessReplica:
         ready_ns = start.at_ns if start.check is None else time.monotonic_ns()
         self._was_ready = True
         self._ready_pid = start.pid
-        self._sink("service_ready", at_ns=ready_ns - self._keeper.origin_ns, service=self.service, replica=self.index)
+        self._sink("service_ready", at_ns=ready_ns - self._origin_ns, service=self.service, replica=self.index)
 
     def stop(self) -> None:
         """From now on it is not started again, whatever its policy; its end is expected."""
@@ -132,7 +121,7 @@ class ProcessReplica:
 
     def alive(self) -> tuple[int, ...]:
         """Return the ids of all processes that run in any session it has started."""
-        return tuple(member.pid for one in self._sessions for member in session_members(one.pid, one.start_ticks))
+        return tuple(pid for one in self._sessions for pid in self._launcher.alive(one))
 
     def wait_noticed(self, within_s: float) -> None:
         """Wait until the end of every process it has started was noticed, or for `within_s`."""
@@ -159,7 +148,7 @@ class ProcessReplica:
             unready = notice.pid != self._ready_pid and not expected
             self._sink(
                 "service_exited",
-                at_ns=notice.exit.at_ns - self._keeper.origin_ns,
+                at_ns=notice.exit.at_ns - self._origin_ns,
                 service=self.service,
                 replica=self.index,
                 pid=notice.pid,
@@ -181,12 +170,12 @@ class ProcessReplica:
     def pid(self) -> int | None:
         """Return its process id now, None while it is down."""
         current = self._current
-        return current.pid if current and running(current.pid, current.start_ticks) else None
+        return current.pid if current and self._launcher.runs(self.replica, current) else None
 
     def start_ticks(self) -> int | None:
         """Return the start time of that process (field 22 of /proc/PID/stat)."""
         current = self._current
-        return current.start_ticks if current and running(current.pid, current.start_ticks) else None
+        return current.start_ticks if current and self._launcher.runs(self.replica, current) else None
 
     def signal(self, name: str) -> None:
         """Send a signal to the main process, and to it only. Raises NotReadyError when there is none."""
@@ -194,12 +183,57 @@ class ProcessReplica:
         if current is None:
             raise NotReadyError(f"{self.name} is down: there is no process to send {name} to")
         self._signals.setdefault(current.pid, set()).add(name)
-        try:
-            sent = send_signal(current.pid, current.start_ticks, signal.Signals[name])
-        except OSError as error:
-            raise NotReadyError(f"{self.name} did not take {name}: {error.strerror}") from error
-        if not sent:
+        if not self._launcher.send(self.replica, current, name):
             raise NotReadyError(f"{self.name} has just ended: there is no process to send {name} to")
+
+    def expect(self, name: str) -> None:
+        """Take an end of the main process by this signal for what was asked for, whoever sends it."""
+        if (current := self._current) is not None:
+            self._signals.setdefault(current.pid, set()).add(name)
+
+    def crash(self) -> None:
+        """Send SIGKILL to the main process from this machine, past the engine that may watch over it. Raises
+        NotReadyError when there is none, or where this user may not."""
+        self._send_from_here("SIGKILL")
+
+    def container(self) -> Container | None:
+        """Return its container; None for a process, and before its first start."""
+        return self._launcher.container(self.replica)
+
+    def inside(self) -> Inside | None:
+        """Return what finds all of its processes; None while it is down. Raises NotReadyError if they are elsewhere."""
+        current, container = self._current, self.container()
+        if container is not None:
+            container.must_be_here()
+        if current is None or running(current.pid, current.start_ticks) is None:
+            return None
+        return Inside(current.pid, current.start_ticks, boxed=container is not None)
+
+    def disk(self) -> ReplicaDisk | None:
+        """Return the disk of its own; None for one that has none."""
+        return None if self.replica.disk is None else ReplicaDisk(self.replica.disk, self.pid)
+
+    def freeze(self) -> None:
+        """Stop it from running until it is thawed. Raises NotReadyError when it is down."""
+        current = self._current
+        if current is None:
+            raise NotReadyError(f"{self.name} is down: there is no process to freeze")
+        self._launcher.freeze(self.replica, current)
+
+    def thaw(self) -> None:
+        """Let it go on. Does nothing for one that is down or not frozen."""
+        if (current := self._current) is not None:
+            self._launcher.thaw(self.replica, current)
+
+    def thawing(self) -> tuple[Undo, ...]:
+        """Return what thaws it if it is frozen as it is now, as data; nothing while it is down."""
+        current = self._current if self.pid() is not None else None
+        return () if current is None else self._launcher.thawing(self.replica, current)
+
+    def frozen(self) -> bool:
+        """Say whether it is frozen now, as the kernel or the engine sees it."""
+        current = self._current
+        return current is not None and self._launcher.frozen(self.replica, current)
 
     def hold_down(self) -> None:
         """From now on, its restart policy does not act."""
@@ -224,12 +258,13 @@ class ProcessReplica:
             self._changed.wait_for(lambda: pid in self._exits, within_s)
             return self._exits.get(pid)
 
-    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str]) -> None:
+    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str], image: str | None = None) -> None:
         """From now on it is started as this version, whatever starts it; what runs is left alone. `run` stands in
-        place of its own command, `env` is added. Raises ChaosctlError for a placeholder without a value."""
+        place of its own command, `image` of a container's own, `env` is added. Raises ChaosctlError for a placeholder
+        without a value, or an image that is not there."""
         if self._command_of is None:
             raise NotReadyError(f"{self.name} was never started, so no other version can take its place")
-        command = self._command_of(version, run, env)
+        command = self._command_of(version, run, env, image)
         with self._changed:
             self._command = command
 
@@ -249,6 +284,7 @@ class ProcessReplica:
                 argv=started.argv if started else (),
                 added=started.added if started else {},
                 ready=current is not None and current.pid == self._ready_pid,
+                image=started.image_name if started else "",
             )
 
     def said(self) -> list[str]:
@@ -257,13 +293,27 @@ class ProcessReplica:
 
     # -- within
 
+    def _send_from_here(self, name: str) -> None:
+        """Send a signal to the main process from this machine, whoever watches over it. Raises NotReadyError."""
+        current = self._current
+        if current is None or running(current.pid, current.start_ticks) is None:
+            raise NotReadyError(f"{self.name} is down: there is no process to send {name} to")
+        self._signals.setdefault(current.pid, set()).add(name)
+        try:
+            sent = send_signal(current.pid, current.start_ticks, signal.Signals[name])
+        except PermissionError as error:
+            mend = "run chaosctl as root, or use kill with `for:`, which asks the engine"
+            raise NotReadyError(f"{self.name} runs as another user: it gets no {name} from here; {mend}") from error
+        if not sent:
+            raise NotReadyError(f"{self.name} has just ended: there is no process to send {name} to")
+
     def _clear_away(self, pid: int) -> None:
         """End what is left of the session of an ended process."""
         with self._changed:  # waits for a start that has not yet noted its session
             ended = [one for one in self._sessions if one.pid == pid]
             self._sessions = [one for one in self._sessions if one.pid != pid]
         for one in ended:
-            end_processes((member.pid for member in session_members(one.pid, one.start_ticks)), 0.0)
+            self._launcher.clear_away(one)
 
     def _start(self) -> Start:
         """Start a process; `_changed` is held, so that its end is not noticed before its start."""
@@ -273,18 +323,16 @@ class ProcessReplica:
             self._log_from = self.replica.log_path.stat().st_size
         at_ns = time.monotonic_ns()
         try:
-            spawned = self._keeper.spawn(
-                self.name,
-                self._command.argv,
-                self._command.env,
-                self._command.folder,
-                self.replica.log_path,
-                LOG_LIMIT_BYTES,
-            )
+            spawned = self._launcher.start(self.replica, self._command)
         except NotReadyError as error:
             raise NotReadyError(
                 f"{self.name} cannot be started: {error}; mend `run` of service {self.service}"
             ) from error
+        return self._noted(spawned, check, at_ns)
+
+    def _noted(self, spawned: Spawned, check: Check | None, at_ns: int) -> Start:
+        """Take note of a start; `_changed` is held."""
+        assert self._command is not None, "begin() comes first"
         self._current = spawned
         self._started_with = self._command
         self._sessions.append(spawned)
@@ -303,6 +351,9 @@ class ProcessReplica:
         except NotReadyError as error:
             self._sink("note", text=str(error))
             return
+        self._watch_beside(start)
+
+    def _watch_beside(self, start: Start) -> None:
         threading.Thread(target=self._watch, args=(start,), name=f"{self.name} readiness", daemon=True).start()
 
     def _watch(self, start: Start) -> None:

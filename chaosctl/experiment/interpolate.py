@@ -41,16 +41,24 @@ _FILLED_IN = (
 )
 
 
-# Keys of a timeline item of which the same is true: another version's command (see FaultKind.filled_in).
-_FILLED_IN_ITEM = ("run", "env")
+# Commands that a fault plays: they are written down in the run's bundle, so that anybody can undo it.
+_WRITTEN_DOWN = ("inject", "heal", "prove")
+# Keys of a fault of which the same is true: another version's command (see FaultKind.filled_in).
+_FILLED_IN_ITEM = ("run", "env", *_WRITTEN_DOWN)
 
 
 def is_filled_in(path: Path) -> bool:
     """Return whether the text at `path` is completed at run time."""
-    if path[:1] == ("timeline",):
-        return path[2:3] != () and path[2] in _FILLED_IN_ITEM
+    if (key := _key_of_fault(path)) is not None:
+        return key in _FILLED_IN_ITEM
     below = path[3:] if path[:2] == ("target", "services") else ()
     return any(below[: len(keys)] == keys for keys in _FILLED_IN)
+
+
+def _key_of_fault(path: Path) -> str | None:
+    """Return the key that `path` leads to or below, of an item of `timeline` or `chaos.faults`."""
+    below = path[2:] if path[:1] == ("timeline",) else path[3:] if path[:2] == ("chaos", "faults") else ()
+    return str(below[0]) if below else None
 
 
 def interpolate(root: Node, environ: Mapping[str, str]) -> tuple[Node, tuple[Problem, ...]]:
@@ -93,7 +101,18 @@ def _visit(node: Node, path: Path, environ: Mapping[str, str], problems: list[Pr
     if isinstance(node, ListNode):
         items = (_visit(item, (*path, index), environ, problems) for index, item in enumerate(node.items))
         return replace(node, items=tuple(items))
-    return _fill_in(node, is_filled_in(path), environ, problems) if "$" in node.text else node
+    if "$" not in node.text:
+        return node
+    if _key_of_fault(path) in _WRITTEN_DOWN and (names := _from_environment(node.text)):
+        text = f"'{names[0]}' would be written down in the run, where secrets must not be"
+        problems.append(node.mark.problem(f"{text}; have a shell read it: [sh, -c, 'COMMAND \"$NAME\"']"))
+        return node
+    return _fill_in(node, is_filled_in(path), environ, problems)
+
+
+def _from_environment(text: str) -> list[str]:
+    matches = _TOKEN.finditer(text)
+    return [match[0] for match in matches if match[1] is not None and _ENVIRONMENT.fullmatch(match[1])]
 
 
 def _fill_in(node: ScalarNode, later: bool, environ: Mapping[str, str], problems: list[Problem]) -> ScalarNode:

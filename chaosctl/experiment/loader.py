@@ -11,19 +11,36 @@ from chaosctl.errors import ExperimentError, Problem
 from chaosctl.experiment import semantics
 from chaosctl.experiment.complaints import Complaint, mend
 from chaosctl.experiment.complaints import Path as TreePath
+from chaosctl.experiment.compose_target import Compose
 from chaosctl.experiment.draft import Draft
 from chaosctl.experiment.extends import load_tree
 from chaosctl.experiment.fingerprint import fingerprint
 from chaosctl.experiment.interpolate import interpolate
 from chaosctl.experiment.kinds import FaultKinds, ObjectiveKinds, Params
-from chaosctl.experiment.model import Cohort, Experiment, Frozen, Link, Probe, Service, Swarm, Target, TimelineItem
+from chaosctl.experiment.model import (
+    BlastRadius,
+    Chaos,
+    ChaosFault,
+    Cohort,
+    Experiment,
+    FaultItem,
+    Frozen,
+    Link,
+    Probe,
+    Service,
+    Swarm,
+    Target,
+    TimelineItem,
+)
 from chaosctl.experiment.overrides import apply_overrides
 from chaosctl.experiment.shape import validate
 from chaosctl.experiment.units import parse_duration_ns
 from chaosctl.experiment.yaml_source import Mark, Node, locate, marks_below, to_plain
 
 _ITEM_KEYS = ("at", "for", "fault", "on")
+_CHAOS_KEYS = ("every", "for", "fault", "on")
 _Part = TypeVar("_Part", bound=Frozen)
+_Fault = TypeVar("_Fault", bound=FaultItem)
 
 
 @dataclass(frozen=True)
@@ -31,7 +48,8 @@ class Loaded:
     """An experiment and where it came from.
 
     `source` is the file's text as read; `folder` is what its paths are relative to; `objectives` are the validated
-    parameters by name; `fault_params` are parallel to `experiment.timeline`; `fingerprint` is of the meaning.
+    parameters by name; `fault_params` are parallel to `experiment.timeline`, `chaos_params` to its `chaos.faults`;
+    `fingerprint` is of the meaning.
     """
 
     experiment: Experiment
@@ -41,6 +59,7 @@ class Loaded:
     objectives: Mapping[str, Params]
     fault_params: tuple[Params, ...]
     fingerprint: str
+    chaos_params: tuple[Params, ...] = ()
 
 
 def load_experiment(
@@ -61,15 +80,26 @@ def load_experiment(
         (*not_set, *_where_keys_are_known(root, not_filled, parts.complaints)),
         _placed(root, parts.complaints),
         _placed(root, _missing_files(draft, path.parent)),
+        _placed(root, _missing_folders(experiment, path.parent)),
         _placed(root, semantics.check(draft, faults, objectives)),
     )
     problems = _first_at_each_place(stages)
     if problems or experiment is None:
         raise ExperimentError(problems)
-    fault_params = tuple(params for params in parts.fault_params if params is not None)
+    fault_params = tuple(params for params in draft.fault_params if params is not None)
+    chaos_params = tuple(params for params in draft.chaos_params if params is not None)
     judged = {name: params for name, params in draft.objectives.items() if params is not None}
-    mark = fingerprint(experiment, fault_params, judged)
-    return Loaded(experiment, source, path, path.parent.resolve(), judged, fault_params, mark)
+    mark = fingerprint(experiment, (*fault_params, *chaos_params), judged)
+    return Loaded(experiment, source, path, path.parent.resolve(), judged, fault_params, mark, chaos_params)
+
+
+def fault_items(path: Path, overrides: Sequence[str], environ: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+    """Return every item of `timeline` and `chaos.faults` by its place (`timeline[0]`), as it is written: what the
+    environment fills in is not filled in. The file is valid; raises ExperimentError where it no longer is."""
+    inherited, _ = load_tree(path, environ)
+    plain = to_plain(apply_overrides(inherited, overrides)[0])
+    lists = {"timeline": plain.get("timeline"), "chaos.faults": _mapping(plain.get("chaos")).get("faults")}
+    return {f"{name}[{index}]": item for name, items in lists.items() for index, item in enumerate(items or ())}
 
 
 def _placed(root: Node, complaints: Iterable[Complaint]) -> tuple[Problem, ...]:
@@ -105,6 +135,22 @@ def _missing_files(draft: Draft, folder: Path) -> Iterable[Complaint]:
         if service is not None and not (folder / service.folder).is_dir():
             text = f"there is no folder '{folder / service.folder}'; paths are relative to {folder}/"
             yield Complaint(("target", "services", name, "folder"), text)
+        if service is not None and service.build is not None:
+            dockerfile = folder / service.build.context / service.build.dockerfile
+            if draft.driver == "docker" and not dockerfile.is_file():
+                text = f"there is no file '{dockerfile}'; `context` is relative to {folder}/, `dockerfile` to `context`"
+                yield Complaint(("target", "services", name, "build"), text)
+    compose_file = draft.compose.file if draft.driver == "compose" and draft.compose is not None else None
+    if compose_file is not None and not draft.is_attached and not (folder / compose_file).is_file():
+        text = f"there is no file '{folder / compose_file}'; paths are relative to {folder}/"
+        yield Complaint(("target", "compose", "file"), text)
+
+
+def _missing_folders(experiment: Experiment | None, folder: Path) -> Iterable[Complaint]:
+    for index, condition in enumerate(experiment.stop_when if experiment is not None else ()):
+        if not (folder / condition.folder).is_dir():
+            text = f"there is no folder '{folder / condition.folder}'; paths are relative to {folder}/"
+            yield Complaint(("stop_when", index, "folder"), text)
 
 
 class _Parts:
@@ -112,7 +158,6 @@ class _Parts:
 
     def __init__(self, plain: dict[str, Any], faults: FaultKinds, objectives: ObjectiveKinds) -> None:
         self.complaints: list[Complaint] = []
-        self.fault_params: list[Params | None] = []
         self._plain = plain
         self._faults = faults
         self._target = _mapping(plain.get("target"))
@@ -122,8 +167,11 @@ class _Parts:
         self._cohorts = self._each(Cohort, self._swarm, ("swarm", "cohorts"))
         self._swarm_model = self._whole(Swarm, "swarm", cohorts=self._cohorts)
         self._probe = self._whole(Probe, "probe") if "probe" in plain else Probe()
-        items = plain.get("timeline")
-        self._items = [self._item(index, item) for index, item in enumerate(items if isinstance(items, list) else ())]
+        self._blast_radius = self._whole(BlastRadius, "blast_radius")
+        self._items = self._each_fault(TimelineItem, plain.get("timeline"), ("timeline",), _ITEM_KEYS)
+        drawn = _mapping(plain.get("chaos")).get("faults")
+        self._drawn = self._each_fault(ChaosFault, drawn, ("chaos", "faults"), _CHAOS_KEYS)
+        self._chaos = self._chaos_of(plain.get("chaos"))
         self._objectives = {
             name: self._objective(name, value, objectives) for name, value in _mapping(plain.get("objectives")).items()
         }
@@ -136,10 +184,17 @@ class _Parts:
             self._cohorts,
             self._swarm_model,
             self._probe,
-            tuple(self._items),
+            tuple(item for item, _ in self._items),
             self._objectives,
             _duration_ns(self._plain.get("baseline"), Experiment.model_fields["baseline_ns"].default),
             _duration_ns(self._plain.get("duration"), None),
+            blast_radius=self._blast_radius,
+            fault_params=tuple(params for _, params in self._items),
+            chaos=self._chaos,
+            chaos_items=tuple(item for item, _ in self._drawn),
+            chaos_params=tuple(params for _, params in self._drawn),
+            driver=str(self._target.get("driver", Target.model_fields["driver"].default)),
+            compose=validate(Compose, self._target.get("compose", {}), ())[0],
         )
 
     def experiment(self) -> Experiment | None:
@@ -152,8 +207,12 @@ class _Parts:
             data["swarm"] = self._swarm_model or Swarm.model_construct()
         if isinstance(data.get("probe"), dict):
             data["probe"] = self._probe or Probe.model_construct()
+        if isinstance(data.get("blast_radius"), dict):
+            data["blast_radius"] = self._blast_radius
+        if isinstance(data.get("chaos"), dict):
+            data["chaos"] = self._chaos
         if isinstance(data.get("timeline"), list):
-            data["timeline"] = tuple(item or TimelineItem.model_construct() for item in self._items)
+            data["timeline"] = tuple(item or TimelineItem.model_construct() for item, _ in self._items)
         experiment, wrong = validate(Experiment, data, ())
         self.complaints += wrong
         return experiment
@@ -179,24 +238,40 @@ class _Parts:
         self.complaints += wrong
         return instance
 
-    def _item(self, index: int, item: Any) -> TimelineItem | None:
+    def _chaos_of(self, data: Any) -> Chaos | None:
+        """Validate `chaos`, whose faults have been validated and reported before."""
+        if not isinstance(data, dict):
+            return None
+        if isinstance(data.get("faults"), list):
+            data = {**data, "faults": tuple(item or ChaosFault.model_construct() for item, _ in self._drawn)}
+        chaos, wrong = validate(Chaos, data, ("chaos",))
+        self.complaints += wrong
+        return chaos
+
+    def _each_fault(
+        self, model: type[_Fault], items: Any, path: TreePath, keys: tuple[str, ...]
+    ) -> list[tuple[_Fault | None, Params | None]]:
+        listed = enumerate(items if isinstance(items, list) else ())
+        return [self._item(model, item, (*path, index), keys) for index, item in listed]
+
+    def _item(
+        self, model: type[_Fault], item: Any, path: TreePath, keys: tuple[str, ...]
+    ) -> tuple[_Fault | None, Params | None]:
         """Split one flat item into what all faults have and the kind's own keys, and validate both."""
-        path: TreePath = ("timeline", index)
-        own = {key: value for key, value in item.items() if key not in _ITEM_KEYS} if isinstance(item, dict) else {}
-        common = {key: item[key] for key in item if key in _ITEM_KEYS} if isinstance(item, dict) else item
-        checked, wrong = validate(TimelineItem, common, path)
+        own = {key: value for key, value in item.items() if key not in keys} if isinstance(item, dict) else {}
+        common = {key: item[key] for key in item if key in keys} if isinstance(item, dict) else item
+        checked, wrong = validate(model, common, path)
         kind_name = common.get("fault") if isinstance(common, dict) else None
         params: Params | None = None
         if isinstance(kind_name, str):
             if kind := self._faults.get(kind_name):
-                params, wrong_own = validate(kind.params, own, path, _ITEM_KEYS)
+                params, wrong_own = validate(kind.params, own, path, keys)
             else:
                 text = f"there is no fault '{kind_name}'; {mend(kind_name, self._faults, 'none is installed')}"
                 wrong_own = (Complaint((*path, "fault"), text),)
             wrong = (*wrong, *wrong_own)
         self.complaints += wrong
-        self.fault_params.append(params)
-        return None if checked is None or wrong else checked.model_copy(update={"params": own})
+        return None if checked is None or wrong else checked.model_copy(update={"params": own}), params
 
     def _objective(self, name: str, value: Any, kinds: ObjectiveKinds) -> Params | None:
         path: TreePath = ("objectives", name)

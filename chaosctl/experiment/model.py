@@ -8,28 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from chaosctl.experiment.units import BytesPerS, DurationNs, RatePerS, Share
-
-NAME = r"^[a-z][a-z0-9-]{0,62}$"
-Name = Annotated[str, Field(pattern=NAME)]
-
-
-def _not_a_truth_value(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError(f"'{str(value).lower()}' is not a whole number; write 5")
-    return value
-
-
-# Pydantic would take `true` for 1.
-Count = Annotated[int, BeforeValidator(_not_a_truth_value)]
-
-
-class Frozen(BaseModel):
-    """Base: immutable, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+from chaosctl.experiment.address import Addresses
+from chaosctl.experiment.compose_target import Compose
+from chaosctl.experiment.frozen import NAME, Count, Name, not_a_truth_value
+from chaosctl.experiment.frozen import Frozen as Frozen
+from chaosctl.experiment.stop_condition import StopCondition
+from chaosctl.experiment.units import BytesPerS, DurationNs, RatePerS, Share, SizeBytes
 
 
 class Ask(Frozen):
@@ -46,18 +32,24 @@ class Ask(Frozen):
 
 
 class Ready(Frozen):
-    """When a replica counts as ready. Exactly one of tcp, http, log, command."""
+    """When a replica counts as ready. Exactly one of tcp, http, log, command, health."""
 
     tcp: str | None = Field(default=None, description="Ready when this port accepts a connection")
     http: str | None = Field(default=None, description="`<port>/<path>`: ready when GET answers 2xx")
     log: str | None = Field(default=None, description="Ready when a line of its output matches this regular expression")
-    command: tuple[str, ...] | None = Field(default=None, description="Ready when this command exits with 0")
+    command: tuple[str, ...] | None = Field(
+        default=None, description="Ready when this command exits with 0; for a container it runs inside"
+    )
+    health: bool = Field(
+        default=False, description="`true`: ready when the health check of its image says healthy (containers only)"
+    )
     within_ns: DurationNs = Field(default=10_000_000_000, alias="within", description="How long to wait for it")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Ready:
-        if sum(way is not None for way in (self.tcp, self.http, self.log, self.command)) != 1:
-            raise ValueError("give exactly one of tcp, http, log, command")
+        ways = (self.tcp, self.http, self.log, self.command, self.health or None)
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("give exactly one of tcp, http, log, command, health")
         return self
 
 
@@ -153,7 +145,7 @@ class Offers(Frozen):
         min_length=1,
         description="A command that puts `${backup}` in place of its state while it is down, so that it starts with it",
     )
-    input_log: str | None = Field(default=None, description="The file the service writes its inputs to, in order")
+    input_log: str | None = Field(default=None, description="The file of its inputs, in order (the leader's counts)")
     digests: str | None = Field(
         default=None, description="The file the service writes its own digest lines to, one a tick"
     )
@@ -167,15 +159,49 @@ class Restart(Frozen):
     at_most: Count = Field(default=20, ge=1, le=1000, description="After so many restarts it stays dead")
 
 
+class Build(Frozen):
+    """An image that is built for the run."""
+
+    context: str = Field(default=".", description="The folder that is sent to the engine, relative to this file")
+    dockerfile: str = Field(default="Dockerfile", description="The Dockerfile, relative to `context`")
+
+
+Port = Annotated[int, BeforeValidator(not_a_truth_value), Field(ge=1, le=65_535)]
+
+
 class Service(Frozen):
     """One named program of the deployment."""
 
-    run: tuple[str, ...] = Field(
+    run: tuple[str, ...] | None = Field(
+        default=None,
         min_length=1,
-        description="The command, a word an item; `${self.PORT}`, `${link.NAME}`, `${state}`, `${index}` are filled in",
+        description="The command, a word an item; `${self.PORT}`, `${link.NAME}`, `${state}`, `${index}` are filled "
+        "in. In a container it is the image's CMD, and may be left out",
     )
+    image: str | None = Field(default=None, min_length=1, description="driver docker: the image it runs from, by name")
+    build: Build | None = Field(default=None, description="driver docker: the image it runs from, built for the run")
     ports: tuple[Name, ...] = Field(
         default=(), description="Names of the ports it listens on; numbers are chosen for the run"
+    )
+    container_ports: dict[Name, Port] = Field(
+        default_factory=dict,
+        description="The number inside its container of a port, by its name: with driver docker, of one that the image "
+        "has chosen; with driver compose, of every port. `ports` follow from it where they are left out",
+    )
+    addresses: dict[Name, Addresses] = Field(
+        default_factory=dict,
+        description="driver external: where its replicas listen, by the name of the port; `ports` and `replicas` "
+        "follow from it where they are left out",
+    )
+    state: str | None = Field(
+        default=None,
+        pattern=r"^/.",
+        description="driver compose: the folder in its container that is `${state}` outside, mounted for the run",
+    )
+    compose_services: tuple[str, ...] = Field(
+        default=(),
+        description="driver compose: the services of the compose file that are its replicas, one each, where it is not "
+        "one of its own name; `replicas` follow from it where they are left out",
     )
     folder: str = Field(default=".", description="Working folder, relative to this file")
     env: dict[str, str] = Field(default_factory=dict, description="Environment variables for it")
@@ -188,8 +214,30 @@ class Service(Frozen):
     stop_within_ns: DurationNs = Field(
         default=5_000_000_000, alias="stop_within", description="From SIGTERM to SIGKILL at the end"
     )
+    disk_bytes: SizeBytes | None = Field(
+        default=None, alias="disk", ge=4 * 1024**2, description="Size of a disk of its own, where `${state}` is: 64MiB"
+    )
     probe: Hello | None = Field(default=None, description="A question that a working replica answers")
     offers: Offers = Field(default_factory=Offers, description="What it offers to those who judge it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_addressed(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("container_ports"), dict):
+            data = {"ports": list(data["container_ports"]), **data}
+        if isinstance(data, dict) and isinstance(data.get("compose_services"), list):
+            data = {"replicas": len(data["compose_services"]) or 1, **data}
+        addresses = data.get("addresses") if isinstance(data, dict) else None
+        if not isinstance(addresses, dict) or not addresses:
+            return data
+        counts = [len(one) for one in addresses.values() if isinstance(one, list)]
+        return {"ports": list(addresses), "replicas": max(counts, default=1) or 1, **data}
+
+    @model_validator(mode="after")
+    def _one_image(self) -> Service:
+        if self.image is not None and self.build is not None:
+            raise ValueError("give image or build, not both")
+        return self
 
 
 class Link(Frozen):
@@ -200,14 +248,22 @@ class Link(Frozen):
     )
     to: str = Field(description="The service it leads to")
     port: str | None = Field(default=None, description="Its port; the first one if left out")
+    listen: Addresses = Field(
+        default=(),
+        description="Where its relay listens on this machine, one address for each replica it leads to, so that "
+        "clients which chaosctl does not start can be pointed at it; left out: a free port of loopback",
+    )
 
 
 class Target(Frozen):
     """What is tested."""
 
-    driver: Literal["process"] = Field(
-        default="process", description="What runs the services: `process` on this machine"
+    driver: Literal["process", "docker", "compose", "external"] = Field(
+        default="process",
+        description="What runs the services: `process` on this machine, `docker`: containers of the engine here, "
+        "`compose`: what a compose file says, or `external`: nothing of ours, they run already (see `addresses`)",
     )
+    compose: Compose = Field(default_factory=Compose, description="driver compose: what is brought up, or attached to")
     services: dict[Name, Service] = Field(min_length=1, description="The programs of the deployment, by name")
     links: dict[Name, Link] = Field(default_factory=dict, description="The connections that faults can act on, by name")
 
@@ -264,14 +320,58 @@ class Probe(Frozen):
     )
 
 
-class TimelineItem(Frozen):
-    """One fault of the timeline. `params` holds the fault's own keys, validated by its kind."""
+class FaultItem(Frozen):
+    """What the items of `timeline` and `chaos` share: the fault's own keys, validated by its kind, as written."""
+
+    params: dict[str, Any] = Field(default_factory=dict, exclude=True)
+
+
+class TimelineItem(FaultItem):
+    """One fault of the timeline."""
 
     at_ns: DurationNs = Field(alias="at", description="When, counted from the end of the baseline")
     for_ns: DurationNs | None = Field(default=None, alias="for", description="How long until it is healed")
     fault: str = Field(description="The kind of fault: see `chaosctl faults`")
-    on: str = Field(description="What it acts on: a link, `link/cohort`, a service, or one replica as `service[0]`")
-    params: dict[str, Any] = Field(default_factory=dict, exclude=True)
+    on: str = Field(
+        description="What it acts on: a link, `link/cohort`, a service, `service[0]`, `leader of service` (or another "
+        "role, asked for when it is due), `any 2 of service` or `30% of service` (drawn from the seed)"
+    )
+
+
+class ChaosFault(FaultItem):
+    """One fault that comes by chance."""
+
+    every_ns: DurationNs = Field(
+        alias="every", ge=100_000_000, description="How long from one to the next, on average; chance decides"
+    )
+    for_ns: DurationNs | None = Field(default=None, alias="for", description="How long until it is healed")
+    fault: str = Field(description="The kind of fault: see `chaosctl faults`")
+    on: str = Field(description="What it acts on, as in the timeline; `any 1 of service` is drawn anew each time")
+
+
+class Chaos(Frozen):
+    """Faults at random times: a schedule that is drawn from the seed, whole, before anything runs."""
+
+    from_ns: DurationNs = Field(default=0, alias="from", description="When it begins, from the end of the baseline on")
+    until_ns: DurationNs | None = Field(
+        default=None, alias="until", description="When the last of them is over; left out: when the load ends"
+    )
+    seed: Count | None = Field(default=None, description="A seed of its own; left out: that of the plan")
+    spacing: Literal["exponential", "uniform"] = Field(
+        default="exponential",
+        description="From one to the next: `exponential` (any time is as likely), `uniform` (half to one and a half)",
+    )
+    gap_ns: DurationNs = Field(
+        default=1_000_000_000, alias="gap", ge=100_000_000, description="The least time between two faults' beginnings"
+    )
+    at_most: Count = Field(default=1, ge=1, le=100, description="So many faults at most are in force at once")
+    faults: tuple[ChaosFault, ...] = Field(min_length=1, max_length=50, description="What comes, and how often")
+
+
+class BlastRadius(Frozen):
+    """How much of the target faults may hold down at once."""
+
+    at_most: Share = Field(description="The share of the replicas of any one service that faults may hold down at once")
 
 
 class Experiment(Frozen):
@@ -289,5 +389,12 @@ class Experiment(Frozen):
         description="Load without faults, after the ramp: it says what normal is",
     )
     timeline: tuple[TimelineItem, ...] = Field(default=(), description="The faults")
+    chaos: Chaos | None = Field(default=None, description="Faults at random times, beside those of the timeline")
+    blast_radius: BlastRadius | None = Field(
+        default=None, description="How much faults may hold down at once; a plan that exceeds it is refused"
+    )
     duration_ns: DurationNs = Field(alias="duration", description="How long the load goes on after the baseline")
+    stop_when: tuple[StopCondition, ...] = Field(
+        default=(), description="What ends the run early (exit code 5): the first of these that holds"
+    )
     objectives: dict[str, Any] = Field(default_factory=dict, description="What must hold: see the README")

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from chaosctl.experiment.frozen import NAME
 from chaosctl.experiment.kinds import FaultKind, FaultKinds, ObjectiveKind, ObjectiveKinds
-from chaosctl.experiment.model import NAME, Experiment, TimelineItem
+from chaosctl.experiment.model import Chaos, ChaosFault, Experiment, FaultItem, TimelineItem
 
 Schema = dict[str, Any]
 _REFS = "#/$defs/"
@@ -32,9 +33,10 @@ def experiment_schema(faults: FaultKinds, objectives: ObjectiveKinds) -> Schema:
     definitions = generated["$defs"]
     names = {model: references[model, "validation"]["$ref"].removeprefix(_REFS) for model in unique}
     whole = definitions[names[Experiment]]
-    whole["properties"]["timeline"]["items"] = {
-        "oneOf": [_item(kind, definitions[names[kind.params]]) for kind in faults.values()]
-    }
+    kinds_of_faults = [(kind, definitions[names[kind.params]]) for kind in faults.values()]
+    whole["properties"]["timeline"]["items"] = {"oneOf": [_item(TimelineItem, *kind) for kind in kinds_of_faults]}
+    by_chance = [_item(ChaosFault, *kind) for kind in kinds_of_faults if kind[0].follows is None]
+    definitions[Chaos.__name__]["properties"]["faults"]["items"] = {"oneOf": by_chance}
     whole["properties"]["objectives"] = {
         "type": "object",
         "description": Experiment.model_fields["objectives"].description,
@@ -46,13 +48,14 @@ def experiment_schema(faults: FaultKinds, objectives: ObjectiveKinds) -> Schema:
     return _with_inheritance(whole, _reachable(whole, definitions))
 
 
-def _item(kind: FaultKind, params: Schema) -> Schema:
-    """Return the schema of one timeline item with the kind's own keys beside the common ones."""
-    common = TimelineItem.model_json_schema(by_alias=True)["properties"]
-    keys = ("at", "for", "fault", "on") if kind.lasting != "never" else ("at", "fault", "on")
+def _item(model: type[FaultItem], kind: FaultKind, params: Schema) -> Schema:
+    """Return the schema of one item of the timeline or of chaos, with the kind's own keys beside the common ones."""
+    common = model.model_json_schema(by_alias=True)["properties"]
+    when = "at" if model is TimelineItem else "every"
+    keys = (when, "for", "fault", "on") if kind.lasting != "never" else (when, "fault", "on")
     properties = {key: common[key] for key in keys}
     properties["fault"] = {"const": kind.name, "description": kind.summary}
-    required = ["at", "fault", "on", *(["for"] if kind.lasting == "always" else []), *params.get("required", ())]
+    required = [when, "fault", "on", *(["for"] if kind.lasting == "always" else []), *params.get("required", ())]
     return {
         "type": "object",
         "title": kind.name,

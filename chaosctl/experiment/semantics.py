@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
-from chaosctl.experiment.complaints import Complaint, Path, mend
+from chaosctl.experiment.blast import Down, downs_of, excesses, too_many
+from chaosctl.experiment.chaos_rules import check_chaos
+from chaosctl.experiment.complaints import Complaint, Path
 from chaosctl.experiment.draft import Draft
-from chaosctl.experiment.interpolate import placeholders
+from chaosctl.experiment.fault_rules import (
+    check_groups,
+    check_lasting,
+    check_texts,
+    unknown,
+    used_by_bots,
+    wrong_place,
+)
 from chaosctl.experiment.kinds import FaultKind, FaultKinds, ObjectiveKind, ObjectiveKinds
 from chaosctl.experiment.model import PROCESS_NUMBERS, Offers, TimelineItem
-from chaosctl.experiment.places import ALL, On, bots_link, parse_on
-from chaosctl.experiment.target_rules import check_target, wrong_placeholder
+from chaosctl.experiment.places import ALL, On, parse_on
+from chaosctl.experiment.target_rules import check_target
 from chaosctl.experiment.units import format_duration
 
 
@@ -27,6 +35,8 @@ def check(draft: Draft, faults: FaultKinds, objectives: ObjectiveKinds) -> tuple
         *_probe(draft),
         *_times(draft),
         *_timeline(draft, faults),
+        *_blast_radius(draft, faults),
+        *check_chaos(draft, faults),
         *_objectives(draft, objectives),
     )
 
@@ -37,7 +47,7 @@ def _bots_link(draft: Draft) -> Iterator[Complaint]:
     through, starting = draft.swarm.through, draft.starting_at_bots
     if through is not None:
         if through not in draft.links:
-            yield Complaint(("swarm", "through"), _unknown("link", through, draft.links))
+            yield Complaint(("swarm", "through"), unknown("link", through, draft.links))
         elif draft.links[through] is not None and through not in starting:
             text = f"the link '{through}' starts at a service; leave out its `from`, or use another link"
             yield Complaint(("swarm", "through"), text)
@@ -83,7 +93,7 @@ def _probe(draft: Draft) -> Iterator[Complaint]:
     if draft.probe is None:
         return
     if draft.probe.through is not None and draft.probe.through not in draft.links:
-        yield Complaint(("probe", "through"), _unknown("link", draft.probe.through, draft.links))
+        yield Complaint(("probe", "through"), unknown("link", draft.probe.through, draft.links))
     for key, value_ns in (("every", draft.probe.every_ns), ("timeout", draft.probe.timeout_ns)):
         if value_ns == 0:
             yield Complaint(("probe", key), f"'{key}' is 0; write a time, such as 50ms")
@@ -120,10 +130,14 @@ def _timeline(draft: Draft, faults: FaultKinds) -> Iterator[Complaint]:
         if item is None or item.fault not in faults:
             continue
         kind = faults[item.fault]
-        wrong = [*_lasting(index, item, kind), *_within_load(index, item, draft), *_place(index, item, kind, draft)]
-        yield from wrong
-        yield from _texts(index, item, kind, draft)
-        if not any(complaint.path[-1] == "on" for complaint in wrong):
+        path: Path = ("timeline", index)
+        yield from check_lasting(path, kind, item.for_ns)
+        yield from _within_load(index, item, draft)
+        yield from check_texts(path, item.on, item.params, kind, draft)
+        if wrong := wrong_place(item.on, kind, draft):
+            yield Complaint((*path, "on"), wrong)
+        else:
+            yield from check_groups(path, item.on, draft.fault_params[index], kind, draft)
             end_ns = item.at_ns + (item.for_ns or 0)
             happenings.append(_Happening(index, item, kind, parse_on(item.on), item.at_ns, end_ns))
     out_of_order = list(_following(happenings))
@@ -138,14 +152,30 @@ def _timeline(draft: Draft, faults: FaultKinds) -> Iterator[Complaint]:
             yield Complaint(("timeline", other.index), text)
 
 
-def _lasting(index: int, item: TimelineItem, kind: FaultKind) -> Iterator[Complaint]:
-    path: Path = ("timeline", index, "for")
-    if kind.lasting == "always" and item.for_ns is None:
-        yield Complaint(path[:-1], f"{kind.name} lasts until it is healed; add `for:`, such as for: 4s")
-    elif kind.lasting == "never" and item.for_ns is not None:
-        yield Complaint(path, f"{kind.name} happens at one moment; leave `for` out", at_key=True)
-    elif item.for_ns == 0:
-        yield Complaint(path, "'for' is 0, so nothing would happen; write how long it lasts, such as 4s")
+def _blast_radius(draft: Draft, faults: FaultKinds) -> Iterator[Complaint]:
+    """Yield the faults that take down more of a service at once than the experiment allows."""
+    if draft.blast_radius is None:
+        return
+    at_most = draft.blast_radius.at_most
+    for excess in excesses(_downs(draft, faults), at_most):
+        last = draft.items[excess.by[-1]]
+        others = "".join(f" with timeline[{index}]" for index in excess.by[:-1])
+        if last is not None:
+            parts = faults[last.fault].groups is not None
+            text = f"{last.fault}{others} {too_many(excess, at_most, parts=parts)}"
+            yield Complaint(("timeline", excess.by[-1], "on"), text)
+
+
+def _downs(draft: Draft, faults: FaultKinds) -> Iterator[Down]:
+    for index, (item, params) in enumerate(zip(draft.items, draft.fault_params, strict=True)):
+        if item is None or item.fault not in faults or wrong_place(item.on, faults[item.fault], draft):
+            continue
+        on, kind = parse_on(item.on), faults[item.fault]
+        service = draft.services.get(on.name)
+        if kind.acts_on == "service" and service is not None:
+            heal_ns = None if item.for_ns is None else item.at_ns + item.for_ns
+            times = (item.at_ns, heal_ns, draft.duration_ns or item.at_ns + 1)
+            yield from downs_of(index, on, kind, service, times, params)
 
 
 def _following(happenings: list[_Happening]) -> Iterator[Complaint]:
@@ -167,25 +197,6 @@ def _following(happenings: list[_Happening]) -> Iterator[Complaint]:
             yield Complaint(path, f"{text}; leave out its `for`, or this {one.kind.name}")
 
 
-def _texts(index: int, item: TimelineItem, kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
-    """Yield what is wrong with the placeholders in what is completed when the deployment is up."""
-    name = item.on.partition("[")[0]
-    service = draft.services.get(name)
-    if service is None:
-        return
-    for key in sorted(kind.filled_in & item.params.keys()):
-        for place, text in _leaves(item.params[key]):
-            for placeholder in placeholders(text):
-                if wrong := wrong_placeholder(placeholder, draft, name, service):
-                    yield Complaint(("timeline", index, key, place), wrong)
-
-
-def _leaves(value: Any) -> Iterator[tuple[str | int, str]]:
-    """Yield the texts of a list or a mapping, each with its index or key."""
-    items = value.items() if isinstance(value, Mapping) else enumerate(value if isinstance(value, list) else ())
-    yield from ((place, text) for place, text in items if isinstance(text, str))
-
-
 def _within_load(index: int, item: TimelineItem, draft: Draft) -> Iterator[Complaint]:
     if not draft.duration_ns:
         return
@@ -196,50 +207,6 @@ def _within_load(index: int, item: TimelineItem, draft: Draft) -> Iterator[Compl
     elif heal_ns > draft.duration_ns:
         text = f"heals at {format_duration(heal_ns)}, when the load has ended (duration {end})"
         yield Complaint(("timeline", index, "for"), f"{text}; make it shorter, or `duration` longer")
-
-
-def _place(index: int, item: TimelineItem, kind: FaultKind, draft: Draft) -> Iterator[Complaint]:
-    path: Path = ("timeline", index, "on")
-    try:
-        on = parse_on(item.on)
-    except ValueError as error:
-        yield Complaint(path, str(error))
-        return
-    wrong = _wrong_link(on, kind, draft) if kind.acts_on == "link" else _wrong_service(on, kind, draft)
-    if wrong:
-        yield Complaint(path, wrong)
-
-
-def _wrong_link(on: On, kind: FaultKind, draft: Draft) -> str | None:
-    if on.name in draft.services and on.name not in draft.links:
-        to_it = [name for name, link in draft.links.items() if link is not None and link.to == on.name]
-        return f"{kind.name} acts on a link, '{on.name}' is a service; {_one_of(to_it or list(draft.links))}"
-    if on.name not in draft.links:
-        return _unknown("link", on.name, draft.links)
-    if on.replica is not None:
-        return f"'{on.name}' is a link, which has no replicas; write '{on.name}', or '{on.name}/COHORT'"
-    if on.cohort is None:
-        return None
-    if (bots := _used_by_bots(draft)) and on.name != bots:
-        return f"the bots do not use '{on.name}', so it has no cohorts; write '{on.name}'"
-    cohorts = draft.cohorts or {ALL: None}
-    return None if on.cohort in cohorts else _unknown("cohort", on.cohort, cohorts)
-
-
-def _wrong_service(on: On, kind: FaultKind, draft: Draft) -> str | None:
-    if on.name in draft.links and on.name not in draft.services:
-        link = draft.links[on.name]
-        ends = [end for end in (link.to, link.from_service) if end] if link else list(draft.services)
-        return f"{kind.name} acts on a service, '{on.name}' is a link; {_one_of(ends)}"
-    if on.name not in draft.services:
-        return _unknown("service", on.name, draft.services)
-    if on.cohort is not None:
-        return f"'{on.name}' is a service, which has no cohorts; write '{on.name}', or '{on.name}[0]'"
-    service = draft.services[on.name]
-    if service is not None and on.replica is not None and on.replica >= service.replicas:
-        last = service.replicas - 1
-        return f"'{on.name}' has {service.replicas} replicas, counted from 0; write at most '{on.name}[{last}]'"
-    return None
 
 
 def _objectives(draft: Draft, kinds: ObjectiveKinds) -> Iterator[Complaint]:
@@ -257,7 +224,7 @@ def _cohort_of(objective: str, draft: Draft) -> Iterator[Complaint]:
     cohort = getattr(draft.objectives[objective], "cohort", None)
     cohorts = draft.cohorts or {ALL: None}
     if cohort is not None and cohort not in cohorts:
-        yield Complaint(("objectives", objective, "cohort"), _unknown("cohort", cohort, cohorts))
+        yield Complaint(("objectives", objective, "cohort"), unknown("cohort", cohort, cohorts))
 
 
 def _numbers(objective: str, kind: ObjectiveKind, draft: Draft) -> Iterator[Complaint]:
@@ -266,7 +233,11 @@ def _numbers(objective: str, kind: ObjectiveKind, draft: Draft) -> Iterator[Comp
         path: Path = ("objectives", objective, name)
         service = draft.services.get(name)
         if name not in draft.services:
-            yield Complaint(path, _unknown("service", name, draft.services), at_key=True)
+            yield Complaint(path, unknown("service", name, draft.services), at_key=True)
+        elif draft.driver == "external" and number in PROCESS_NUMBERS:
+            text = f"nothing measures '{number}': chaosctl did not start '{name}' and does not see its processes"
+            mend = "judge numbers that it offers by `offers: { metrics: ... }`"
+            yield Complaint((*path, number), f"{text}; {mend}", at_key=True)
         elif service is not None and number not in PROCESS_NUMBERS and service.offers.metrics is None:
             hint = f"add `offers: {{ metrics: ... }}` to the service, or use {', '.join(PROCESS_NUMBERS)}"
             text = f"nothing measures '{number}': '{name}' offers no metrics; {hint}"
@@ -276,12 +247,15 @@ def _numbers(objective: str, kind: ObjectiveKind, draft: Draft) -> Iterator[Comp
 def _unmet(need: str, draft: Draft) -> str | None:
     """Return what is missing for `need` (see ObjectiveKind) and the mend, or None."""
     if need == "faults":
-        return None if draft.items else "the timeline has no fault; add one to `timeline`"
+        return None if draft.items or draft.chaos_items else "the timeline has no fault; add one to `timeline`"
     if need == "deploy":
-        deployed = any(item is None or item.fault == need for item in draft.items)
+        deployed = any(item is None or item.fault == need for item in (*draft.items, *draft.chaos_items))
         return None if deployed else "the timeline deploys nothing; add `fault: deploy` to `timeline`"
     if need == "probe":
         return _no_probe(draft)
+    if need == "restarts":
+        wrong = "the driver is external, and chaosctl ends no service that it did not start"
+        return f"{wrong}; leave it out, or use driver process or docker" if draft.driver == "external" else None
     if need in Offers.model_fields:
         services = draft.services.values()
         if any(service is None or getattr(service.offers, need) is not None for service in services):
@@ -291,26 +265,9 @@ def _unmet(need: str, draft: Draft) -> str | None:
 
 
 def _no_probe(draft: Draft) -> str | None:
-    name = (draft.probe.through if draft.probe else None) or _used_by_bots(draft)
+    name = (draft.probe.through if draft.probe else None) or used_by_bots(draft)
     link = draft.links.get(name) if name else None
     service = draft.services.get(link.to) if link else None
     if link is None or service is None or service.probe is not None:
         return None
     return f"the probe's link '{name}' leads to '{link.to}', which declares no `probe`; add `probe:` to that service"
-
-
-def _used_by_bots(draft: Draft) -> str | None:
-    """Return the bots' link, or None where that is not clear (which is reported by itself)."""
-    try:
-        return bots_link(draft.starting_at_bots, draft.swarm.through if draft.swarm else None)
-    except ValueError:
-        return None
-
-
-def _one_of(names: list[str]) -> str:
-    return f"write {' or '.join(names)}" if names else "add one to target.links"
-
-
-def _unknown(what: str, word: str, known: Iterable[str]) -> str:
-    owner = "swarm" if what == "cohort" else "target"
-    return f"there is no {what} '{word}'; {mend(word, known, f'add it to {owner}.{what}s')}"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from chaosctl.experiment.complaints import Complaint, Path, dotted, mend
-from chaosctl.experiment.model import NAME
+from chaosctl.experiment.frozen import NAME
 from chaosctl.experiment.units import WRITTEN, format_duration, format_size
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from chaosctl.experiment.complaints import Complaint, Path, mend
+from chaosctl.experiment.compose_rules import check_compose
 from chaosctl.experiment.draft import Draft
+from chaosctl.experiment.driver_rules import check_driver, check_listen
 from chaosctl.experiment.interpolate import placeholders
 from chaosctl.experiment.model import Ask, Link, Service
 
@@ -26,11 +28,13 @@ def check_target(draft: Draft) -> Iterator[Complaint]:
     for name, service in draft.services.items():
         if service is not None:
             path: Path = ("target", "services", name)
+            yield from check_driver(draft.driver, service, path)
             yield from _needs(draft, service, path)
             yield from _ports(service, path)
             yield from _ready(service, path)
             yield from _texts(draft, name, service, path)
     yield from _cycles(draft.services)
+    yield from check_compose(draft)
     for name, link in draft.links.items():
         if link is not None:
             yield from _link(draft, link, ("target", "links", name))
@@ -119,6 +123,8 @@ def _link(draft: Draft, link: Link, path: Path) -> Iterator[Complaint]:
             yield Complaint((*path, "to"), text)
         elif link.port is not None:
             yield from _port(link.port, service, (*path, "port"))
+        cohorts = len(draft.cohorts) if link.from_service is None else 0
+        yield from check_listen(draft.driver, link, service.replicas, cohorts, path)
 
 
 def _texts(draft: Draft, name: str, service: Service, path: Path) -> Iterator[Complaint]:

@@ -92,6 +92,17 @@ def parse_amount(value: Any) -> float:
     return float(match[1]) * _SIZE_UNITS.get(match[2], 1)
 
 
+def parse_offset_ns(value: Any) -> int:
+    """Return nanoseconds for `+30s`, `-1h`, `500ms`. Raises ValueError."""
+    text = str(value).strip()
+    signed = isinstance(value, str) and text[:1] in ("+", "-")
+    try:
+        duration_ns = parse_duration_ns(text[1:] if signed else value)
+    except ValueError as error:
+        raise ValueError(f"'{value}' is not an offset; write it as +30s, -1h or 500ms") from error
+    return -duration_ns if text.startswith("-") else duration_ns
+
+
 def format_duration(value_ns: float) -> str:
     """Return nanoseconds for people: `0`, `850µs`, `80ms`, `1.25s`, `2m 5s`."""
     if value_ns == 0:
@@ -139,6 +150,11 @@ DurationNs = Annotated[
     int,
     _quantity(parse_duration_ns),
     _unit_schema("A duration: 80ms, 1.5s, 2m", rf"^({_DIGITS}{_TIME})+$|^0$|\$\{{", 0),
+]
+OffsetNs = Annotated[
+    int,
+    _quantity(parse_offset_ns),
+    _unit_schema("An offset: +30s, -1h, 500ms", rf"^[+-]?({_DIGITS}{_TIME})+$|^0$|\$\{{", 0),
 ]
 Share = Annotated[
     float,

@@ -23,6 +23,9 @@ class DeployParams(replacing.Pace):
         None, min_length=1, description="Its whole command, a word an item, with the placeholders of the service's own"
     )
     env: dict[str, str] = Field(default_factory=dict, description="Environment variables that are added for it")
+    image: str | None = Field(
+        None, min_length=1, description="driver docker: the image it runs from, which must be on the engine"
+    )
 
     @field_validator("version", mode="before")
     @classmethod
@@ -32,8 +35,8 @@ class DeployParams(replacing.Pace):
 
     @model_validator(mode="after")
     def _says_what(self) -> DeployParams:
-        if self.run is None and not self.env:
-            raise ValueError("a deploy says what the other version is; give run: [...] or env: {...}")
+        if self.run is None and self.image is None and not self.env:
+            raise ValueError("a deploy says what the other version is; give run: [...], env: {...} or image: NAME")
         return self
 
 
@@ -46,9 +49,13 @@ class Deploy:
         params=DeployParams,
         lasting="optional",
         dimension="life",
+        takes_down="moment",
+        through_engine=True,
         summary="Another version takes the service's place, until `for:` is over or a `rollback` brings the first back",
         example="{ at: 5s, fault: deploy, on: world, version: '2', env: { RELEASE: '2' } }",
         filled_in=frozenset({"run", "env"}),
+        of_containers=frozenset({"image"}),
+        replaces=True,
     )
 
     def prepare(self, fault_id: str, place: Place, params: DeployParams) -> tuple[Undo, ...]:
@@ -58,13 +65,13 @@ class Deploy:
     def inject(self, fault_id: str, place: Place, params: DeployParams, now_ns: NowNs) -> Applied:
         """Ask what runs to end; what follows takes its time, and the clock must not wait for it.
 
-        Raises ChaosctlError, with nothing changed, for a command that cannot be completed.
+        Raises ChaosctlError, with nothing changed, for a command that cannot be completed or a missing image.
         """
         before = processes.remember(place)
         called_ns = now_ns()
         try:
             for process in place.processes:
-                process.use(params.version, params.run, params.env)
+                process.use(params.version, params.run, params.env, params.image)
         except ChaosctlError:
             for process in place.processes:
                 process.use_own()

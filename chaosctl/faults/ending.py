@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.faults import processes
@@ -17,29 +18,29 @@ class NoParams(Params):
 
 @dataclass(frozen=True)
 class Ending:
-    """End every replica with `signal`; `is_right` says whether a process ended in the way that this fault means."""
+    """End every replica with a signal; `is_right` says whether a process ended in the way that this fault means."""
 
     kind: FaultKind
-    signal: str
-    is_right: Callable[[Exit], bool]
+    signal_of: Callable[[Any], str]
+    is_right: Callable[[Exit, Any], bool]
 
-    def prepare(self, fault_id: str, place: Place, params: NoParams) -> tuple[Undo, ...]:
+    def prepare(self, fault_id: str, place: Place, params: Any) -> tuple[Undo, ...]:
         """Return nothing: what ended is brought back by `restore`, or by its restart policy."""
         return ()
 
-    def inject(self, fault_id: str, place: Place, params: NoParams, now_ns: NowNs) -> Applied:
+    def inject(self, fault_id: str, place: Place, params: Any, now_ns: NowNs) -> Applied:
         """Send the signal. Raises NotReadyError where there is no process."""
         processes.hold_down_all(place)
-        return processes.signal_all(place, self.signal, now_ns)
+        return processes.signal_all(place, self.signal_of(params), now_ns)
 
-    def prove(self, fault_id: str, place: Place, params: NoParams, applied: Applied) -> Proof:
+    def prove(self, fault_id: str, place: Place, params: Any, applied: Applied) -> Proof:
         """Ask the parent how the processes that were there ended."""
-        return processes.judge_fates(processes.fates(place, applied), self.is_right)
+        return processes.judge_fates(processes.fates(place, applied), lambda exit: self.is_right(exit, params))
 
-    def restore(self, fault_id: str, place: Place, params: NoParams) -> None:
+    def restore(self, fault_id: str, place: Place, params: Any) -> None:
         """Start what was held down. Raises NotReadyError."""
         processes.release_all(place)
 
-    def prove_healed(self, fault_id: str, place: Place, params: NoParams) -> Proof:
+    def prove_healed(self, fault_id: str, place: Place, params: Any) -> Proof:
         """Look whether every replica runs again."""
         return processes.prove_up(place)

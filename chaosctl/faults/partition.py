@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from chaosctl.exchange import Exchange, exchange
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.model import Hello
+from chaosctl.faults import wires
 from chaosctl.faults.asking import DIRECT_S, join_looks
 from chaosctl.faults.contract import Applied, NowNs, Place, Proof, ProxyControl
 from chaosctl.faults.toxics import STREAMS, Direction, add_toxics, undo_toxics
@@ -23,7 +24,6 @@ NS_PER_S = 1_000_000_000
 # Rate 0 holds bytes back and gives them out when it is removed (Toxiproxy 2.12, toxics/bandwidth.go); the `timeout`
 # toxic, which its users take for this, throws them away and closes the connections.
 STALL = {"rate": 0}
-FLOWING_KB_PER_S = 1_000_000_000
 BOTH = STREAMS["both"]
 SEEN = {"blackhole": ("silent",), "reset": ("reset", "closed")}
 SILENT_S = 0.6
@@ -57,12 +57,15 @@ class Partition:
         params=PartitionParams,
         lasting="always",
         dimension="partition",
+        without_relay={"mode": frozenset({"blackhole", "refuse"})},
         summary="The link is cut: `blackhole` (silence), `refuse` or `reset`",
         example="{ at: 24s, for: 4s, fault: partition, on: world-ledger, mode: blackhole }",
     )
 
     def prepare(self, fault_id: str, place: Place, params: PartitionParams) -> tuple[Undo, ...]:
         """Return the removal of its toxics, for a stall after letting it flow, and for a shut listener its opening."""
+        if place.wires:
+            return wires.undo_cut(fault_id, place)
         opened = tuple(HttpUndo("PATCH", proxy.api_url, {"enabled": True}) for proxy in place.proxies)
         if params.mode == "refuse":
             return opened
@@ -70,7 +73,9 @@ class Partition:
         return _let_flow(removed) + removed if params.mode == "blackhole" else removed + opened
 
     def inject(self, fault_id: str, place: Place, params: PartitionParams, now_ns: NowNs) -> Applied:
-        """Cut. Raises RelayError."""
+        """Cut. Raises RelayError, NotReadyError."""
+        if place.wires:
+            return wires.cut(fault_id, place, wires.Cut(params.mode, params.direction), now_ns)
         if params.mode == "blackhole":
             return add_toxics(fault_id, place, STREAMS[params.direction], "bandwidth", STALL, now_ns)
         called_ns = now_ns()
@@ -85,6 +90,8 @@ class Partition:
 
     def prove(self, fault_id: str, place: Place, params: PartitionParams, applied: Applied) -> Proof:
         """Ask through the relay and directly: here silence, a refusal or a reset, there an answer."""
+        if place.wires:
+            return wires.prove_cut(fault_id, place, wires.Cut(params.mode, params.direction))
         return join_looks(place, lambda proxy: _look_cut(place, proxy, params))
 
     def restore(self, fault_id: str, place: Place, params: PartitionParams) -> None:
@@ -92,13 +99,16 @@ class Partition:
 
     def prove_healed(self, fault_id: str, place: Place, params: PartitionParams) -> Proof:
         """Ask through the relay: it answers."""
+        if place.wires:
+            return wires.prove_whole(fault_id, place)
         return join_looks(place, lambda proxy: _look_whole(place, proxy))
 
 
 def _let_flow(removed: tuple[HttpUndo, ...]) -> tuple[HttpUndo, ...]:
     """Toxiproxy waits 5 s for each held chunk whose connection has died meanwhile, and its API with it, when a stall
-    is removed (its issue 558). A stall that is first made fast lets them go at once."""
-    return tuple(HttpUndo("PATCH", one.url, {"attributes": {"rate": FLOWING_KB_PER_S}}) for one in removed)
+    is removed (its issue 558). A stall that first spares every connection lets them go at once. Its rate is left alone:
+    the server cuts a held chunk by it, and panics where another one is longer (2.12, toxics/bandwidth.go)."""
+    return tuple(HttpUndo("PATCH", one.url, {"toxicity": 0}) for one in removed)
 
 
 def _look_cut(place: Place, proxy: ProxyControl, params: PartitionParams) -> Proof:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from chaosctl.faults.contract import Applied, Exit, NowNs, Place, ProcessControl, Proof
+from chaosctl.errors import NotReadyError
+from chaosctl.faults.contract import Applied, Exit, Inside, NowNs, Place, ProcessControl, Proof
+from chaosctl.safety.processes import thread_states
 
 # A proof may take 2 s (the fault contract); what remains is for the last look.
 LOOK_S = 1.8
 POLL_S = 0.02
+# After SIGKILL only the kernel is at work.
+KILLED_WITHIN_S = 2.0
 STOPPED = frozenset("Tt")
 GONE = frozenset("ZX")
 
@@ -23,6 +27,14 @@ Fate = tuple[str, int, Exit | None]
 def name_of(process: ProcessControl) -> str:
     """Return `world[0]`."""
     return f"{process.service}[{process.index}]"
+
+
+def inside_of(process: ProcessControl) -> Inside:
+    """Return what is inside a replica. Raises NotReadyError while it is down."""
+    inside = process.inside()
+    if inside is None:
+        raise NotReadyError(f"{name_of(process)} is down: there is no process to act on")
+    return inside
 
 
 def remember(place: Place) -> list[dict[str, Any]]:
@@ -65,9 +77,24 @@ def release_all(place: Place) -> None:
             process.release()
 
 
-def fates(place: Place, applied: Applied) -> list[Fate]:
-    """Wait, within the bound of a proof, for every process that was signalled to end."""
-    until_s = time.monotonic() + LOOK_S
+def kill_after(place: Place, before: Sequence[Mapping[str, Any]], grace_ns: int) -> None:
+    """Wait for the end of each of these processes, and help along with SIGKILL what has not ended after `grace_ns`."""
+    until_s = time.monotonic() + grace_ns / 1e9
+    for process, one in zip(place.processes, before, strict=True):
+        end_after(process, one["pid"], max(0.0, until_s - time.monotonic()))
+
+
+def end_after(process: ProcessControl, pid: int, grace_s: float) -> None:
+    """Wait for its end, and help along with SIGKILL after the grace."""
+    if process.exit_of(pid, grace_s) is None:
+        with contextlib.suppress(NotReadyError):  # it ended just now
+            process.signal("SIGKILL")
+        process.exit_of(pid, KILLED_WITHIN_S)
+
+
+def fates(place: Place, applied: Applied, within_s: float | None = None) -> list[Fate]:
+    """Wait, within the bound of a proof or another one, for every process that was signalled to end."""
+    until_s = time.monotonic() + (LOOK_S if within_s is None else within_s)
     before = applied.memo["processes"]
     return [
         (one["name"], one["pid"], process.exit_of(one["pid"], max(0.0, until_s - time.monotonic())))
@@ -88,22 +115,15 @@ def _fate_text(name: str, pid: int, exit: Exit | None) -> str:
     return f"{name}: process {pid} ended {how}"
 
 
-def thread_states(pid: int) -> frozenset[str]:
-    """Return the states of a process's threads (proc(5), /proc/PID/task/TID/stat field 3); empty if it is gone."""
-    states = set()
-    for task in Path(f"/proc/{pid}/task").glob("*"):
-        try:
-            # The second field is the program's name in parentheses, and may hold anything.
-            states.add((task / "stat").read_text(errors="replace").rpartition(")")[2].split()[0])
-        except OSError:
-            continue  # the thread ended in between
-    return frozenset(states)
-
-
 def is_up(process: ProcessControl) -> bool:
     """Say whether a replica runs: it has a process, and that is neither dead nor stopped."""
     pid = process.pid()
-    states = thread_states(pid) if pid is not None else frozenset()
+    if pid is None or process.frozen():
+        return False
+    container = process.container()
+    if container is not None and container.is_remote:
+        return True  # by its engine's word; the process with this id here is another one
+    states = thread_states(pid)
     return bool(states) and not states & (STOPPED | GONE)
 
 

@@ -17,8 +17,6 @@ from chaosctl.experiment.units import DurationNs
 from chaosctl.faults import processes
 from chaosctl.faults.contract import Place, ProcessControl, Proof, Standing
 
-# After SIGKILL only the kernel is at work.
-KILLED_WITHIN_S = 2.0
 # A new process is looked at for so long until it is ready. What is not by then is no less the new version.
 READY_LOOK_S = 2.0
 SHOWN = 120
@@ -73,10 +71,8 @@ def _ask_to_end(process: ProcessControl) -> None:
 def _give_way(process: ProcessControl, grace_s: float) -> None:
     """Wait for its end, help it along after `grace_s`, and start what is wanted."""
     pid = process.pid()
-    if pid is not None and process.exit_of(pid, grace_s) is None:
-        with contextlib.suppress(NotReadyError):  # it ended just now
-            process.signal("SIGKILL")
-        process.exit_of(pid, KILLED_WITHIN_S)
+    if pid is not None:
+        processes.end_after(process, pid, grace_s)
     process.release()
 
 
@@ -86,7 +82,7 @@ def prove(place: Place, pace: Pace, version: str | None) -> Proof:
     One that was started and ended of itself has been replaced all the same: that is what a bad release does. Once
     another version is wanted there is nothing more to be seen.
     """
-    each_s = pace.grace_ns / 1e9 + KILLED_WITHIN_S
+    each_s = pace.grace_ns / 1e9 + processes.KILLED_WITHIN_S
     turns = len(place.processes) if pace.rolling else 1
     more_s = pace.ready_within_ns / 1e9 if pace.rolling else 0.0
     sighting = _Sighting(place, version)
@@ -126,7 +122,9 @@ def _text(process: ProcessControl, standing: Standing) -> str:
     version, shown = named(standing.version), _shown(standing)
     if pid is None:
         return f"{name}: {version} was started ({shown}) and ended before it was ready{_last_words(process)}"
-    seen = "runs" if _runs(pid, standing) else "was started as"
+    container = process.container()
+    in_sight = container is None or not container.is_remote
+    seen = "runs" if in_sight and _runs(pid, standing) else "was started as"
     ready = "is ready" if standing.ready else f"is not ready{_last_words(process)}"
     return f"{name}: process {pid} {seen} {version} ({shown}) and {ready}"
 
@@ -134,6 +132,8 @@ def _text(process: ProcessControl, standing: Standing) -> str:
 def _shown(standing: Standing) -> str:
     """Return its command in bearable length; of what its environment has more only the names, for there are secrets."""
     command = shlex.join(standing.argv)
+    if standing.image:
+        command = f"image {standing.image}{': ' if command else ''}{command}"
     shown = command if len(command) <= SHOWN else f"{command[: SHOWN // 2]} ... {command[-SHOWN // 2 :]}"
     return f"{shown}, with {', '.join(standing.added)} set" if standing.added else shown
 

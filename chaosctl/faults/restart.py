@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,9 +14,6 @@ from chaosctl.experiment.units import DurationNs
 from chaosctl.faults import processes
 from chaosctl.faults.contract import Applied, NowNs, Place, ProcessControl, Proof
 from chaosctl.safety.undo import Undo
-
-# After SIGKILL only the kernel is at work.
-KILLED_WITHIN_S = 2.0
 
 
 class RestartParams(Params):
@@ -38,6 +33,8 @@ class Restart:
         params=RestartParams,
         lasting="never",
         dimension="life",
+        takes_down="moment",
+        through_engine=True,
         summary="The process is asked to end (SIGTERM, after `grace` SIGKILL) and is started again at once",
         example="{ at: 10s, fault: restart, on: ledger, grace: 2s }",
     )
@@ -69,7 +66,7 @@ class Restart:
         """Look whether the old processes ended and others run in their places, once they had their `grace`."""
         before = applied.memo["processes"]
         pairs = list(zip(place.processes, before, strict=True))
-        within_s = params.grace_ns / 1e9 + KILLED_WITHIN_S
+        within_s = params.grace_ns / 1e9 + processes.KILLED_WITHIN_S
         processes.wait_until(lambda: all(_is_new(process, one) for process, one in pairs), within_s)
         texts = [
             f"{one['name']}: process {one['pid']} "
@@ -88,13 +85,8 @@ class Restart:
 
 
 def _start_again(place: Place, before: Sequence[Mapping[str, Any]], grace_ns: int) -> None:
-    """Wait for the end of each, help it along after `grace`, and start all. What does not end stays unproved."""
-    until_s = time.monotonic() + grace_ns / 1e9
-    for process, one in zip(place.processes, before, strict=True):
-        if process.exit_of(one["pid"], max(0.0, until_s - time.monotonic())) is None:
-            with contextlib.suppress(NotReadyError):  # it ended just now
-                process.signal("SIGKILL")
-            process.exit_of(one["pid"], KILLED_WITHIN_S)
+    """End each and start all. What does not end stays unproved."""
+    processes.kill_after(place, before, grace_ns)
     _release(place)
 
 

@@ -22,6 +22,8 @@ class Rollback:
         params=RollbackParams,
         lasting="never",
         dimension="life",
+        takes_down="moment",
+        through_engine=True,
         summary="The service's own version comes back after a `deploy`, with the state that the other one left",
         example="{ at: 9s, fault: rollback, on: world }",
         follows="deploy",

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
 from math import floor
+from random import Random
+from typing import Any
 
 from chaosctl.experiment.kinds import FaultKinds
 from chaosctl.experiment.loader import Loaded
 from chaosctl.experiment.model import Cohort, Experiment, Link, Service, Swarm
-from chaosctl.experiment.places import ALL, bots_link
+from chaosctl.experiment.places import ALL, bots_link, parse_on
+from chaosctl.plan.chance import draw, settle, source_for
+from chaosctl.plan.drawn import drawn_faults
 from chaosctl.plan.model import SCHEMA_VERSION, Phase, Plan, PlannedBot, PlannedFault, PlannedProxy, Step
 
 # At one moment: what ends, what changes the load, what begins; and the end of everything after all of them.
@@ -20,7 +24,8 @@ def build_plan(loaded: Loaded, seed: int, faults: FaultKinds) -> Plan:
     """Return everything that a run of the experiment with this seed will do."""
     experiment = loaded.experiment
     phases = _phases(experiment)
-    planned = _faults(loaded, faults, phases[-1].start_ns)
+    listed = _faults(loaded, seed, faults, phases[-1].start_ns)
+    planned = (*listed, *drawn_faults(loaded, listed, seed, faults, phases[-1].start_ns))
     through = bots_link(experiment.target.links, experiment.swarm.through)
     cohorts = experiment.swarm.cohorts or {ALL: Cohort(share=1.0)}
     return Plan(
@@ -77,20 +82,36 @@ def _phases(experiment: Experiment) -> tuple[Phase, ...]:
     )
 
 
-def _faults(loaded: Loaded, faults: FaultKinds, start_ns: int) -> tuple[PlannedFault, ...]:
+def _faults(loaded: Loaded, seed: int, faults: FaultKinds, start_ns: int) -> tuple[PlannedFault, ...]:
     items = zip(loaded.experiment.timeline, loaded.fault_params, strict=True)
-    return tuple(
-        PlannedFault(
-            id=f"f{number}-{item.fault}",
-            kind=item.fault,
-            acts_on=faults[item.fault].acts_on,
-            on=item.on,
-            params=params.model_dump(mode="json"),
-            inject_ns=start_ns + item.at_ns,
-            heal_ns=None if item.for_ns is None else start_ns + item.at_ns + item.for_ns,
+    services, planned = loaded.experiment.target.services, []
+    for number, (item, params) in enumerate(items, 1):
+        place = _place(item.on, services, source_for(seed, f"f{number}-on"))
+        grouped = settle(
+            params, faults[item.fault], parse_on(place["on"]), services, source_for(seed, f"f{number}-groups")
         )
-        for number, (item, params) in enumerate(items, 1)
-    )
+        planned.append(
+            PlannedFault(
+                id=f"f{number}-{item.fault}",
+                kind=item.fault,
+                acts_on=faults[item.fault].acts_on,
+                params=grouped.model_dump(mode="json"),
+                inject_ns=start_ns + item.at_ns,
+                heal_ns=None if item.for_ns is None else start_ns + item.at_ns + item.for_ns,
+                origin=f"timeline[{number - 1}]",
+                **place,
+            )
+        )
+    return tuple(planned)
+
+
+def _place(written: str, services: Mapping[str, Service], source: Random) -> dict[str, Any]:
+    """Return `on`, drawn if the experiment leaves it to chance, and then what it `asked` for."""
+    on = parse_on(written)
+    if not on.by_chance:
+        return {"on": written}
+    replicas = services[on.name].replicas
+    return {"on": draw(on, range(replicas), replicas, source), "asked": written}
 
 
 def _steps(swarm: Swarm, planned: tuple[PlannedFault, ...], end_ns: int) -> tuple[Step, ...]:
@@ -109,11 +130,15 @@ def _proxies(experiment: Experiment, through: str, cohorts: Mapping[str, Cohort]
     """Yield one relay listener for each link and replica it leads to; on the bots' link, for each cohort too."""
     target = experiment.target
     for name, link in sorted(target.links.items()):
+        if target.driver == "compose" and target.compose.attach and link.from_service is not None:
+            continue  # nothing of the project is made anew, so its services are told of no relay
         port = link.port or target.services[link.to].ports[0]
         replicas = range(target.services[link.to].replicas)
         if name != through:
             for replica in replicas:
-                yield PlannedProxy(f"{name}.{replica}", name, None, link.to, replica, port)
+                yield PlannedProxy(
+                    f"{name}.{replica}", name, None, link.to, replica, port, listen=_listen(link, replica)
+                )
             continue
         for cohort_name, cohort in sorted(cohorts.items()):
             for replica in replicas:
@@ -131,7 +156,12 @@ def _cohort_proxy(name: str, link: Link, port: str, replica: int, cohort_name: s
         latency_ns=cohort.latency_ns,
         jitter_ns=cohort.jitter_ns,
         bandwidth_bytes_per_s=cohort.bandwidth_bytes_per_s,
+        listen=_listen(link, replica),
     )
+
+
+def _listen(link: Link, replica: int) -> str | None:
+    return link.listen[replica] if link.listen else None
 
 
 def _bots(swarm: Swarm, cohorts: Mapping[str, Cohort], seed: int) -> tuple[PlannedBot, ...]:

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from chaosctl.experiment.groups import ask_roles
+from chaosctl.experiment.places import parse_on
+
 SCHEMA_VERSION = 1
 
 
@@ -24,10 +27,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class PlannedFault:
-    """One fault. `id` is unique and readable: `f1-latency`. `on` is as the experiment wrote it.
+    """One fault. `id` is unique and readable: `f1-latency`. `on` is where it acts: as the experiment wrote it, or what
+    was drawn (`gateway[1]`) where it leaves that to chance; then `asked` is what it wrote (`any 1 of gateway`).
+    A role (`leader of world`) stands in `on` as it is: who has it is known only when the fault is due.
 
     `params` are JSON-able and in the fault kind's attribute names (`latency_ns`), ready for `kind.params(**params)`.
-    `heal_ns` is None for what happens at one moment.
+    `heal_ns` is None for what happens at one moment. `origin` is where the experiment has it: `timeline[0]`,
+    `chaos.faults[1]`.
     """
 
     id: str
@@ -37,6 +43,13 @@ class PlannedFault:
     params: Mapping[str, Any]
     inject_ns: int
     heal_ns: int | None
+    asked: str | None = None
+    origin: str = ""
+
+    @property
+    def by_role(self) -> bool:
+        """Whether where it acts is known only when it is due."""
+        return parse_on(self.on).role is not None or ask_roles(self.params.get("groups") or ())
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,8 @@ class Step:
 
 @dataclass(frozen=True)
 class PlannedProxy:
-    """One relay listener: a link, to one replica, for one cohort (None on links between services)."""
+    """One relay listener: a link, to one replica, for one cohort (None on links between services). `listen` is its
+    address where the experiment fixes that, None where the relay chooses a port."""
 
     name: str
     link: str
@@ -63,6 +77,7 @@ class PlannedProxy:
     latency_ns: int = 0
     jitter_ns: int = 0
     bandwidth_bytes_per_s: int | None = None
+    listen: str | None = None
 
 
 @dataclass(frozen=True)

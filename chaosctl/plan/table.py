@@ -32,7 +32,8 @@ def plan_rows(plan: Plan) -> tuple[Row, ...]:
 
 def _fault_row(fault: PlannedFault) -> Row:
     until = "" if fault.heal_ns is None else format_duration(fault.heal_ns)
-    return format_duration(fault.inject_ns), fault.id, fault.on, in_words(fault.params), until
+    on = fault.on if fault.asked is None else f"{fault.on} ({fault.asked})"
+    return format_duration(fault.inject_ns), fault.id, on, in_words(fault.params), until
 
 
 def _phase_row(phase: Phase) -> Row:
@@ -56,7 +57,14 @@ def _word(name: str, value: Any) -> str:
         return f"{_plain(name.removesuffix('_bytes_per_s'))} {format_size(value)}/s"
     if name.endswith("_per_s"):
         return f"{_plain(name.removesuffix('_per_s'))} {value:g}/s"
-    return f"{_plain(name)} {', '.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
+    return f"{_plain(name)} {_listed(value)}"
+
+
+def _listed(value: Any) -> str:
+    """Return a list in words; one of lists with bars between them."""
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    return (" | " if any(isinstance(one, (list, tuple)) for one in value) else ", ").join(map(_listed, value))
 
 
 def _plain(name: str) -> str:

@@ -6,10 +6,11 @@ All times are run nanoseconds; all functions are pure.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from chaosctl.experiment.places import parse_on
 
 if TYPE_CHECKING:  # checkers are imported to validate experiments, and the reader is heavy
     from chaosctl.plan.model import PlannedFault
@@ -24,6 +25,8 @@ Window = tuple[int, int]
 class FaultFacts:
     """One planned fault and what became of it. Times are None for what did not happen.
 
+    `on` is where it acted: where the experiment leaves that to a role or to chance, what came of it, if something did;
+    `asked` is then what the experiment says, and `said` what each replica answered when it was asked for its role.
     `healed_ns`: a lasting fault's heal returned; for a fault at one moment, all replicas that it hit were ready again.
     `heal_called_ns`: the heal of a lasting fault was asked for. `proved`, `heal_proved`: None if nobody looked.
     `failed`: why it could not be injected.
@@ -46,6 +49,8 @@ class FaultFacts:
     heal_proved: bool | None
     heal_proof: str
     failed: str | None
+    asked: str | None = None
+    said: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def doubt(self) -> str | None:
@@ -72,20 +77,21 @@ def fault_facts(recording: Recording) -> tuple[FaultFacts, ...]:
 def _facts(recording: Recording, fault: PlannedFault, seen: Mapping[str, Event], start_ns: int | None) -> FaultFacts:
     applied, healed = _fields(seen, "fault_applied"), _fields(seen, "fault_healed")
     proved, heal_proved = _fields(seen, "fault_proved"), _fields(seen, "fault_heal_proved")
-    failed = seen.get("fault_failed")
+    failed, resolved = seen.get("fault_failed"), _fields(seen, "fault_resolved")
+    on = str(resolved.get("on", fault.on))
     called_ns, heal_returned_ns = applied.get("called_ns"), healed.get("returned_ns")
     lasting = fault.heal_ns is not None
     # While another version is deployed its replicas are ready too: the fault is over when the first version is again.
     struck_ns = healed.get("called_ns") if fault.kind == "deploy" and lasting else called_ns
     ready_ns = None
     if fault.acts_on == "service" and struck_ns is not None and fault.kind != "pause":
-        ready_ns = _ready_again(recording, fault.on, struck_ns)
+        ready_ns = _ready_again(recording, on, struck_ns)
     requested = seen.get("fault_requested")
     planned_ns = None if start_ns is None else start_ns + fault.inject_ns
     return FaultFacts(
         id=fault.id,
         kind=fault.kind,
-        on=fault.on,
+        on=on,
         acts_on=fault.acts_on,
         lasting=lasting,
         due_ns=_fields(seen, "fault_requested").get("due_ns", planned_ns),
@@ -100,6 +106,8 @@ def _facts(recording: Recording, fault: PlannedFault, seen: Mapping[str, Event],
         heal_proved=heal_proved.get("proved"),
         heal_proof=str(heal_proved.get("proof", "")),
         failed=str(failed.fields.get("why", "")) if failed else None,
+        asked=fault.on if resolved else fault.asked,
+        said=resolved.get("said") or {},
     )
 
 
@@ -109,13 +117,12 @@ def _fields(seen: Mapping[str, Event], name: str) -> Mapping[str, Any]:
 
 def _ready_again(recording: Recording, on: str, called_ns: int) -> int | None:
     """Return when every replica of `on` that exited after the call was ready again; None if one never was."""
-    match = re.fullmatch(r"([^[\]]+)(?:\[(\d+)\])?", on)
-    service, index = (match[1], match[2]) if match else (on, None)
+    place = parse_on(on)
     exited: set[Any] = set()
     ready: dict[Any, int] = {}
     for event in recording.events_named("service_exited", "service_ready"):
         replica = event.fields.get("replica")
-        named = event.fields.get("service") == service and index in (None, str(replica))
+        named = event.fields.get("service") == place.name and (place.replicas is None or replica in place.replicas)
         if not named or event.at_ns < called_ns or replica in ready:
             continue
         if event.event == "service_ready":

@@ -1,6 +1,7 @@
 """Stage 5: a run on disk, and the plain data it is read into.
 
     experiment.yaml plan.json run.json     at the start: input as read, plan as computed, and the run's identity
+                                           (with the images of containers, once they are known)
     events.jsonl                           {"at_ns": 0, "event": "...", ...}, one object a line
     samples/<source>.arrow                 operations, columnar; sources: swarm-0 ..., probe-relay, probe-direct
     history.jsonl                          operations with meaning: invoke and completion apart
@@ -23,6 +24,8 @@ Events and their fields (a reader must accept unknown events and fields):
                      ended of itself before it was ready)
     relay            kind, version, api_url, started_by_us
     fault_requested  fault, due_ns (run time)
+    fault_resolved   fault, asked ("leader of world"), on ("world[1]"), said {replica: its role, or why it has none}
+                     (only where the experiment names a role; just before the fault is applied)
     fault_applied    fault, called_ns, returned_ns, targets
     fault_failed     fault, why                       (inject could not be done)
     fault_proved     fault, proved, proof
@@ -41,10 +44,10 @@ Events and their fields (a reader must accept unknown events and fields):
                      why, pinned      (the shortest log whose replays part; see replay/reproducer.py)
     tampered         trial (0: the log as it was), change, tick, input, text, noticed, how
     replay_canary    factor, reached: bool, text      (whether a perturbation reaches a replay; see factors.py)
-    crashed          part: swarm | relay | probe | keeper, why   (something of ours died: inconclusive)
+    crashed          part: swarm | relay | probe | keeper | engine | deployment (removed by others), why: inconclusive
     note             text
     interrupted      signal
-    stopped          condition
+    stopped          condition (what ended the run early, with its number; or who halted it)
     cleanup_failed   what
     sealed           files {path in the bundle: size in bytes}: a file that is shorter now was cut afterwards
     run_ended        reason: completed | interrupted | stopped | failed | crashed | error, error

@@ -1,8 +1,8 @@
 """Writing a run bundle: append-only files of which every prefix is readable.
 
-Nothing here ever rewrites what was written. A writer belongs to one process; only `EventWriter` may be shared by
-threads, and only `HistoryWriter` shares its file with other processes. Whoever owns a writer calls `flush` about once
-a second: what was not flushed is lost when the process is killed.
+Nothing here ever rewrites what was written, but run.json, which is replaced whole. A writer belongs to one process;
+only `EventWriter` may be shared by threads, and only `HistoryWriter` shares its file with other processes. Whoever owns
+a writer calls `flush` about once a second: what was not flushed is lost when the process is killed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tempfile
+import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -195,20 +195,35 @@ class EventWriter:
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
-    """Write a whole file so that it is either there as a whole or not at all. Raises RecordingError."""
+    """Write a whole file so that it is either there as a whole or not at all. Raises RecordingError.
+
+    Until it is whole it has no name, where the file system can do that: then a kill leaves nothing of it.
+    """
     raw = data.encode() if isinstance(data, str) else data
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(4)}"
     with writing(path):
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, is_nameless = _open_new(temporary)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(raw)
                 file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
+                os.fsync(descriptor)
+                os.fchmod(descriptor, 0o644)
+                if is_nameless:
+                    # With a folder's descriptor Python follows the link (open(2), O_TMPFILE); the path is absolute.
+                    os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
+
+
+def _open_new(named: Path) -> tuple[int, bool]:
+    """Return a new file for writing, and whether it has no name."""
+    try:
+        return os.open(named.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600), True
+    except OSError:  # not every file system can; what else is wrong is said by the ordinary way
+        return os.open(named, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), False
 
 
 class RunWriter:
@@ -243,6 +258,13 @@ class RunWriter:
         write_atomically(self.folder / "experiment.yaml", experiment_text)
         write_atomically(self.folder / "plan.json", plan_json)
         write_atomically(self.folder / "run.json", json.dumps(identity, indent=2, default=str) + "\n")
+
+    def add_to_run(self, more: Mapping[str, Any]) -> None:
+        """Add to run.json what is known only once the target is being brought up; atomically, as it was written."""
+        path = self.folder / "run.json"
+        with writing(path):
+            run = json.loads(path.read_text())
+        write_atomically(path, json.dumps({**run, **more}, indent=2, default=str) + "\n")
 
     def samples(self, source: str, *, open_loop: bool) -> SampleWriter:
         """Open `samples/<source>.arrow` for writing."""

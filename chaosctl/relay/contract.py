@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Stream = Literal["upstream", "downstream"]
 
@@ -40,6 +40,16 @@ class Toxic:
     stream: Stream
     attributes: Mapping[str, int]
     toxicity: float = 1.0
+
+    def as_request(self) -> dict[str, Any]:
+        """Return what Toxiproxy's API wants to be sent to add it."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "stream": self.stream,
+            "toxicity": self.toxicity,
+            "attributes": dict(self.attributes),
+        }
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ class Process(Protocol):
     """The server's process, where we started it."""
 
     @property
-    def pid(self) -> int:
-        """Its process id."""
+    def pid(self) -> int | None:
+        """Its process id, None where that is not one of this machine."""
         ...
 
     def alive(self) -> bool:
@@ -115,7 +115,7 @@ class ToxiproxyRelay:
 
     @property
     def pid(self) -> int | None:
-        """The server's process id, None when we did not start it."""
+        """The server's process id, None when we did not start it here."""
         return self._process.pid if self._process else None
 
     def alive(self) -> bool:
@@ -150,14 +150,7 @@ class ToxiproxyRelay:
 
     def add_toxic(self, proxy: str, toxic: Toxic) -> None:
         """Add a toxic, and read back that it is there with its attributes."""
-        body = {
-            "name": toxic.name,
-            "type": toxic.type,
-            "stream": toxic.stream,
-            "toxicity": toxic.toxicity,
-            "attributes": dict(toxic.attributes),
-        }
-        self._session.call("POST", "proxies", proxy, "toxics", body=body)
+        self._session.call("POST", "proxies", proxy, "toxics", body=toxic.as_request())
         self._expect_toxic(proxy, toxic)
 
     def update_toxic(self, proxy: str, toxic: Toxic) -> None:

@@ -112,6 +112,8 @@ def _words_of_fault(event: Event) -> str | None:
     match event.event:
         case "fault_requested":
             return f"{fault} requested, due at {_at(fields.get('due_ns'))}"
+        case "fault_resolved":
+            return f"{fault}: {fields.get('asked')} is {fields.get('on')} ({_joined(fields.get('said'))})"
         case "fault_applied":
             return f"{fault} applied to {_joined(fields.get('targets'))}: {_call(fields)}"
         case "fault_failed":

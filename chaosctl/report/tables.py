@@ -106,7 +106,7 @@ def _fault_row(fault: Mapping[str, Any]) -> Row:
     proved = "proved" if fault.get("proved") else "not proved"
     return (
         f"{fault.get('id', NOTHING)}: {fault.get('kind', '?')}",
-        str(fault.get("on", NOTHING)),
+        f"{fault.get('on', NOTHING)}" + (f" ({fault['asked']})" if fault.get("asked") else ""),
         "never" if applied is None else f"at {duration(applied)}",
         late,
         NOTHING if healed is None else f"at {duration(healed)}{doubt}",

@@ -1,4 +1,4 @@
-"""What the processes beside the target are told: the relay, the swarm, the probe. Pure but for starting the relay."""
+"""What the processes beside the target are told: the swarm, the probe. Pure."""
 
 from __future__ import annotations
 
@@ -6,36 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaosctl.deploy.contract import Driver, Replica
-from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.loader import Loaded
 from chaosctl.experiment.model import Ask, Target
 from chaosctl.plan.model import Plan
 from chaosctl.probe.config import ProbeConfig, TotalsSource
-from chaosctl.relay.server import find_toxiproxy, start_embedded, start_toxiproxy
-from chaosctl.relay.toxiproxy import ToxiproxyRelay, attach
 from chaosctl.runner.links import LinkProxy, cohort_addresses, hello_for, probed_proxies
 from chaosctl.swarm.config import SwarmConfig
-
-
-def start_relay(
-    choice: str, toxiproxy_url: str | None, seed: int, log_path: Path, environ: Mapping[str, str]
-) -> ToxiproxyRelay:
-    """Attach to the server named, or start the Toxiproxy found, or the embedded relay, as `choice` allows.
-
-    Raises NotReadyError when what was asked for is not there.
-    """
-    if toxiproxy_url is not None:
-        return attach(toxiproxy_url)
-    binary = None if choice == "embedded" else find_toxiproxy()
-    if binary is not None:
-        return start_toxiproxy(binary, log_path=log_path, env=environ)
-    if choice == "toxiproxy":
-        raise NotReadyError(
-            "no Toxiproxy was found; put toxiproxy-server on PATH, name it in CHAOSCTL_TOXIPROXY, "
-            "give a running one's address with --toxiproxy, or use --relay embedded"
-        )
-    return start_embedded(seed=seed, log_path=log_path, env=environ)
 
 
 def swarm_config(

@@ -23,7 +23,9 @@ from chaosctl.replay.minimise import minimise
 from chaosctl.replay.perturbed import Perturbing
 from chaosctl.replay.run import ReplayRun, collect
 from chaosctl.replay.tamper import tamper
+from chaosctl.runner.asking import Roles
 from chaosctl.runner.children import ask_url
+from chaosctl.runner.roles import leader_or_first
 from chaosctl.runner.stopping import Stop
 from chaosctl.runner.timeline import Record
 
@@ -87,7 +89,17 @@ class Inspection:
             return f"{what}: {error}"
         return None
 
-    def replay(self) -> None:
+    def log_keepers(self) -> Mapping[str, int]:
+        """Return whose input log says what happened, for each service with several replicas: the leader's, where one
+        says that it is. To be asked while they run."""
+        if "replay" not in self.plan.objectives:
+            return {}
+        target = self.loaded.experiment.target
+        roles = Roles(target, self.driver, self.environ)
+        several = [name for name, one in target.services.items() if one.replicas > 1 and one.offers.input_log]
+        return {name: leader_or_first(roles.ask(name)) for name in several}
+
+    def replay(self, log_keepers: Mapping[str, int]) -> None:
         """Collect what services leave for a replay, and replay it as often as the objective says."""
         wanted = self.plan.objectives.get("replay")
         if wanted is None:
@@ -95,9 +107,10 @@ class Inspection:
         for name, service in self.loaded.experiment.target.services.items():
             if service.offers.replay is None or service.offers.input_log is None:
                 continue
-            values = self.driver.values(name, 0)
+            index = log_keepers.get(name, 0)
+            values = self.driver.values(name, index)
             where = self.loaded.folder / service.folder
-            found = collect(service.offers, service=name, index=0, values=values, folder=where, bundle=self.folder)
+            found = collect(service.offers, service=name, index=index, values=values, folder=where, bundle=self.folder)
             for sentence in found.missing:
                 self.record("note", text=sentence)
             if found.input_log is not None:

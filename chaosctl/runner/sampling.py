@@ -78,9 +78,11 @@ class Sampling:
     ) -> None:
         pid, values, error = None, dict[str, float](), ""
         try:
-            pid = self.driver.process(service, index).pid()
+            process = self.driver.process(service, index)
+            pid, container = process.pid(), process.container()
             # A replica leads a session of its own, in which its children are.
-            values = process_numbers(sessions.get(pid, [pid]) if pid is not None else ())
+            in_sight = pid is not None and (container is None or not container.is_remote)
+            values = process_numbers(sessions.get(pid, [pid]) if in_sight else ())
             if (ask := self.services[service].offers.metrics) is not None:
                 offered, error = ask_totals(self._source(service, index, ask))
                 values |= offered

@@ -26,18 +26,27 @@ class EndedEarlyError(ChaosctlError):
 
 
 class Stop:
-    """One event that every wait of the runner watches, with the first reason for it."""
+    """Two events that the waits of the runner watch, with the first reason for either: `load_over` ends the faults and
+    the load, and what bots are owed is still read back; `event` ends everything."""
 
     def __init__(self) -> None:
+        self.load_over = threading.Event()
         self.event = threading.Event()
         self.reason: Reason | None = None
         self._lock = threading.Lock()
 
+    def end_load(self, ended: str, text: str) -> bool:
+        """Ask for an early end of the load. Return whether nobody had asked for any end before."""
+        with self._lock:
+            is_first = self.reason is None
+            if is_first:
+                self.reason = Reason(ended, text)
+        self.load_over.set()
+        return is_first
+
     def request(self, ended: str, text: str) -> None:
         """Ask for the end of the run; the first reason counts."""
-        with self._lock:
-            if self.reason is None:
-                self.reason = Reason(ended, text)
+        self.end_load(ended, text)
         self.event.set()
 
     def check(self) -> None:

@@ -111,16 +111,19 @@ class Timeline:
             self.heal_all()
 
     def _prepare(self, planned: PlannedFault) -> Readied:
+        return self._readied(planned, self._stage.place_of(planned))
+
+    def _readied(self, planned: PlannedFault, place: Place) -> Readied:
+        """Put what undoes the fault at this place into the journal."""
         fault = self._stage.faults[planned.kind]
         params = fault.kind.params(**planned.params)
-        place = self._stage.place_of(planned)
         undo = fault.prepare(planned.id, place, params)
         return Readied(planned, fault, params, place, undo, self._stage.journal.write(planned.id, undo))
 
     def _inject(self, fault_id: str, due_ns: int) -> None:
         self._stage.record("fault_requested", fault=fault_id, due_ns=due_ns - self._stage.origin_ns)
         try:
-            readied = self._still_true(self._ready.pop(fault_id).result())
+            readied = self._due(self._planned[fault_id], self._ready.pop(fault_id))
             self._in_force[fault_id] = readied
             applied = readied.fault.inject(fault_id, readied.place, readied.params, self._stage.clock.now_ns)
         except ChaosctlError as error:
@@ -135,13 +138,39 @@ class Timeline:
         )
         self._proofs[fault_id] = self._proving.submit(self._prove, readied, applied)
 
-    def _still_true(self, readied: Readied) -> Readied:
-        """A process may have been restarted since the fault was made ready: then its undo is written anew."""
+    def _due(self, planned: PlannedFault, ahead: Future[Readied]) -> Readied:
+        """Return what was made ready ahead, if it is still what has to be done; else it is made ready anew, and its
+        undo is written, before anything is changed.
+
+        A process may have been restarted since, and a role may have gone to somebody else (or have had nobody then):
+        who has it is asked again now. Raises ChaosctlError.
+        """
+        by_role = planned.by_role
+        readied = None if by_role and ahead.exception() else ahead.result()
+        try:
+            place = self._resolved(planned) if by_role or readied is None else readied.place
+            if readied is not None and self._still_true(readied, place):
+                return readied
+        except ChaosctlError:
+            self._forget(readied)
+            raise
+        self._forget(readied)
+        return self._readied(planned, place)
+
+    def _forget(self, readied: Readied | None) -> None:
+        """Say in the journal that a fault which was made ready is not going to be fired like that."""
+        if readied is not None:
+            self._stage.journal.done(readied.journal_seq)
+
+    def _still_true(self, readied: Readied, place: Place) -> bool:
         undo = readied.fault.prepare(readied.planned.id, readied.place, readied.params)
-        if undo == readied.undo:
-            return readied
-        self._stage.journal.done(readied.journal_seq)
-        return self._prepare(readied.planned)
+        same = readied.place.processes == place.processes and readied.place.groups == place.groups
+        return same and undo == readied.undo
+
+    def _resolved(self, planned: PlannedFault) -> Place:
+        place = self._stage.place_of(planned)
+        self._stage.record("fault_resolved", fault=planned.id, asked=planned.on, on=place.on, said=dict(place.roles))
+        return place
 
     def _prove(self, readied: Readied, applied: Applied) -> None:
         look = partial(readied.fault.prove, readied.planned.id, readied.place, readied.params, applied)

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from chaosctl.errors import RecordingError
+from chaosctl.safety.disk_undo import DiskUndo
 from chaosctl.safety.lines import append_line
-from chaosctl.safety.undo import Played, Undo, from_json, play, to_json
+from chaosctl.safety.undo import CommandUndo, ContainersUndo, HttpUndo, Played, Undo, from_json, play, to_json
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,13 @@ class UndoJournal:
         with self._lock:
             self._append({"done": seq}, durable=False)
 
+    def relay_is_gone(self, relay: str) -> None:
+        """Note that what was to be undone on the relay with this API is, for toxics are only in its memory. Raises
+        RecordingError."""
+        for entry in self.pending():
+            if all(_is_on(relay, action) for action in entry.actions):
+                self.done(entry.seq)
+
     def pending(self) -> tuple[Entry, ...]:
         """Return the entries that are not yet undone, oldest first, as they are on disk."""
         return pending(self.path)
@@ -94,18 +102,36 @@ def play_pending(path: Path, timeout_s: float = 2.0, within_s: float = 30.0) -> 
     """
     journal = UndoJournal(path)
     end_s = monotonic() + within_s
-    played: list[Played] = []
+    played: list[tuple[Entry, list[Played]]] = []
     for entry in reversed(journal.pending()):
         of_entry = [_play_until(action, timeout_s, end_s) for action in entry.actions]
         if all(one.done for one in of_entry):
             journal.done(entry.seq)
-        played += of_entry
-    return tuple(played)
+        played.append((entry, of_entry))
+    relays = [one.action.relay for _, of in played for one in of if one.done and isinstance(one.action, ContainersUndo)]
+    for entry, of_entry in played:
+        if not all(one.done for one in of_entry):
+            of_entry[:] = [_gone_with(relays, one) for one in of_entry]
+            if all(one.done for one in of_entry):
+                journal.done(entry.seq)
+    return tuple(one for _, of_entry in played for one in of_entry)
+
+
+def _gone_with(relays: Sequence[str], one: Played) -> Played:
+    """Return what came of an action, now that these relays are gone, and all that was in force on them."""
+    if one.done or not any(_is_on(relay, one.action) for relay in relays if relay):
+        return one
+    return Played(one.action, True, f"{one.text}: gone with its relay")
+
+
+def _is_on(relay: str, action: Undo) -> bool:
+    return isinstance(action, HttpUndo) and action.url.startswith(f"{relay}/")
 
 
 def _play_until(action: Undo, timeout_s: float, end_s: float) -> Played:
     left_s = end_s - monotonic()
-    if left_s <= 0:
+    # These have a bound of their own: nobody else would do what they do.
+    if left_s <= 0 and not isinstance(action, ContainersUndo | DiskUndo | CommandUndo):
         return Played(action, False, "not tried: the time for undoing was over")
     return play(action, min(timeout_s, left_s))
 

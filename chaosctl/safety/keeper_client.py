@@ -148,13 +148,16 @@ class Keeper:
         keeper. Return a sentence for each that could not be ended."""
         return end_found(lambda: members_of_run(self.run_id, self._sessions.copy().items()), term_within_s)[1]
 
-    def close(self) -> tuple[str, ...]:
-        """End what it still holds, then the keeper itself. Idempotent. Return what could not be ended."""
+    def close(self, forget: bool = False) -> tuple[str, ...]:
+        """End what it still holds, then the keeper itself. Idempotent. Return what could not be ended.
+
+        `forget`: if nothing is left, in the journal neither, it also takes the run off the registry.
+        """
         self._closing = True
         left: tuple[str, ...] = ()
         if not self._gone:
             try:
-                left = tuple(self._ask({"do": "end"})["left"])
+                left = tuple(self._ask({"do": "end", "forget": forget})["left"])
             except NotReadyError:
                 left = self.end_everything()
         self._gone = True

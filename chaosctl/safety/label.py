@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from chaosctl.safety.processes import PROC, Process, look, running, send_signal, session_members
 
 LABEL = "CHAOSCTL_RUN"
+# What of it burns or holds something for one fault carries the fault's mark, too.
+BURNER_LABEL = "CHAOSCTL_BURNER"
 KILL_WITHIN_S = 1.5
 _POLL_S = 0.005
 _ROUNDS = 5
@@ -41,6 +43,11 @@ def end_processes(pids: Iterable[int], term_within_s: float) -> tuple[str, ...]:
     """
     found = tuple(process for pid in set(pids) if (process := look(pid)) is not None and not process.ended)
     return _say(_end(found, term_within_s))
+
+
+def burners_of(mark: str) -> tuple[Process, ...]:
+    """Return the running processes that carry the mark of a fault."""
+    return _carrying(BURNER_LABEL, mark)
 
 
 def members_of_run(run_id: str, sessions: Iterable[tuple[int, int]]) -> tuple[Process, ...]:
@@ -75,7 +82,11 @@ def end_found(find: Found, term_within_s: float) -> tuple[int, tuple[str, ...]]:
 
 
 def _labelled_processes(run_id: str) -> tuple[Process, ...]:
-    wanted = f"{LABEL}={run_id}".encode()
+    return _carrying(LABEL, run_id)
+
+
+def _carrying(label: str, value: str) -> tuple[Process, ...]:
+    wanted = f"{label}={value}".encode()
     found: list[Process] = []
     for entry in PROC.iterdir():
         if not entry.name.isdecimal() or int(entry.name) == os.getpid():

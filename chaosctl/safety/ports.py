@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,20 +35,39 @@ def reserve_ports(n: int) -> ReservedPorts:
     They lie outside the range from which the kernel gives ports to clients: within it, some connection could take
     the port of a service that is down, and its restart would fail. Raises NotReadyError when there are not enough.
     """
+    return reserve_rows((1,) * n)
+
+
+def reserve_rows(counts: Sequence[int]) -> ReservedPorts:
+    """Reserve a row of neighbouring ports for each count, as `reserve_ports`. Raises NotReadyError."""
     ports: list[int] = []
     with ExitStack() as marks, ExitStack() as held:
-        for port in _candidates():
-            if len(ports) == n:
-                break
-            listener = held.enter_context(socket.socket())
-            with suppress(OSError):
-                listener.bind((LOOPBACK, port))
-                number = listener.getsockname()[1]
-                marks.enter_context(_mark(number))
-                ports.append(number)
-        if len(ports) == n:
-            return ReservedPorts(tuple(ports), marks.pop_all())
-    raise NotReadyError(f"{n} free ports are needed on {LOOPBACK}, and only {len(ports)} are left; end what uses them")
+        candidates = _candidates()
+        for count in counts:
+            row = next((row for port in candidates if (row := _row(port, count, marks, held))), None)
+            if row is None:
+                n = sum(counts)
+                text = f"{n} free ports are needed on {LOOPBACK}, and only {len(ports)} are left"
+                raise NotReadyError(f"{text}; end what uses them")
+            ports += row
+        return ReservedPorts(tuple(ports), marks.pop_all())
+
+
+def _row(first: int, count: int, marks: ExitStack, held: ExitStack) -> list[int]:
+    """Return that port and those behind it, taken; nothing where one of them is not free."""
+    ports: list[int] = []
+    if first == 0 and count > 1:
+        return ports  # any port, so nobody knows what is behind it
+    with ExitStack() as own_marks, ExitStack() as own, suppress(OSError, OverflowError):
+        for offset in range(count):
+            listener = own.enter_context(socket.socket())
+            listener.bind((LOOPBACK, first + offset))
+            ports.append(listener.getsockname()[1])
+            own_marks.enter_context(_mark(ports[-1]))
+        held.push(own.pop_all())
+        marks.push(own_marks.pop_all())
+        return ports
+    return []
 
 
 def _mark(port: int) -> socket.socket:

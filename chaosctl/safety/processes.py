@@ -33,6 +33,11 @@ class Process:
         return self.state in "ZX"
 
 
+def shown(process: Process) -> str:
+    """Return `nginx (process 17)`."""
+    return f"{process.command} (process {process.pid})"
+
+
 def look(pid: int) -> Process | None:
     """Return the process with this id now, a zombie included; None when there is none."""
     try:
@@ -43,6 +48,18 @@ def look(pid: int) -> Process | None:
     head, _, tail = text.rpartition(")")
     fields = tail.split()
     return Process(pid, head.partition("(")[2], fields[0], int(fields[1]), int(fields[3]), int(fields[19]))
+
+
+def thread_states(pid: int) -> frozenset[str]:
+    """Return the states of a process's threads (proc(5), /proc/PID/task/TID/stat field 3); empty if it is gone."""
+    states = set()
+    for task in (PROC / str(pid) / "task").glob("*"):
+        try:
+            # The second field is the program's name in parentheses, and may hold anything.
+            states.add((task / "stat").read_text(errors="replace").rpartition(")")[2].split()[0])
+        except OSError:
+            continue  # the thread ended in between
+    return frozenset(states)
 
 
 def all_processes() -> Iterator[Process]:

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,11 @@ class Run:
         """Whether its orchestrator is alive."""
         return self.this_boot and running(self.pid, self.start_ticks) is not None
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether its orchestrator or its keeper is alive: then it is ended and healed without anybody's help."""
+        return self.is_going or (self.this_boot and running(self.keeper_pid, self.keeper_start_ticks) is not None)
+
 
 def register(run_id: str, bundle: Path, journal: Path, keeper_pid: int) -> Run:
     """Note that this process now orchestrates the run. Raises NotReadyError when that cannot be written."""
@@ -69,7 +74,7 @@ def register(run_id: str, bundle: Path, journal: Path, keeper_pid: int) -> Run:
     entry = _entry(run_id)
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
-        fresh = entry.with_suffix(".new")
+        fresh = _unfinished(run_id)
         fresh.write_text(json.dumps(asdict(run), default=str) + "\n")
         fresh.replace(entry)
     except OSError as error:
@@ -82,8 +87,9 @@ def register(run_id: str, bundle: Path, journal: Path, keeper_pid: int) -> Run:
 
 def unregister(run_id: str) -> None:
     """Take the run off the registry: nothing of it is left. Idempotent."""
-    with contextlib.suppress(OSError):
-        _entry(run_id).unlink(missing_ok=True)
+    for path in (_entry(run_id), _unfinished(run_id)):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def active() -> tuple[Run, ...]:
@@ -96,21 +102,25 @@ def abandoned() -> tuple[Run, ...]:
     return tuple(run for run in _registered() if not run.is_going)
 
 
-def restore(run: Run) -> tuple[str, ...]:
+def restore(run: Run, on_wait: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
     """End what is left of an abandoned run and undo its faults. Idempotent. Return what was done, in sentences.
 
-    Raises UsageError for a run that is going, CleanupError naming what is left and how to remove it.
+    `on_wait` is told, in a sentence, when another restore is at it and has to be waited for. Raises UsageError for a
+    run that is going, CleanupError naming what is left and how to remove it.
     """
     if run.is_going:
         raise UsageError(f"run {run.run_id} is still going; end it first, with Ctrl-C or `kill {run.pid}`")
-    with _locked(run) as still_there:
+    with _locked(run, on_wait) as still_there:
         if not still_there:
             return (f"run {run.run_id}: nothing is left to do",)
         did, left = _end_what_is_left(run) if run.this_boot else ([], [])
         played = play_pending(run.journal)
+        if left:  # what waits for a disk that was slow until now could not be ended before
+            more, left = _end_what_is_left(run)
+            did += more
         did += [one.text for one in played if one.done]
         left += [
-            f"{one.text}; mend the relay or restart it, then run `chaosctl restore` again"
+            f"{one.text}; mend what does not answer or restart it, then run `chaosctl restore` again"
             for one in played
             if not one.done
         ]
@@ -154,7 +164,7 @@ def _record(run: Run, left: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(run: Run) -> Iterator[bool]:
+def _locked(run: Run, on_wait: Callable[[str], None]) -> Iterator[bool]:
     """Hold the run's entry, so that two restores do not meet. Yields False when it is gone: another one was faster.
 
     Raises CleanupError when another one holds it for too long.
@@ -165,14 +175,15 @@ def _locked(run: Run) -> Iterator[bool]:
         yield False
         return
     try:
-        _wait_for_lock(run, descriptor)
+        _wait_for_lock(run, descriptor, on_wait)
         yield os.fstat(descriptor).st_nlink > 0
     finally:
         os.close(descriptor)
 
 
-def _wait_for_lock(run: Run, descriptor: int) -> None:
+def _wait_for_lock(run: Run, descriptor: int, on_wait: Callable[[str], None]) -> None:
     end_s = time.monotonic() + _LOCK_WITHIN_S
+    waits = False
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -182,6 +193,9 @@ def _wait_for_lock(run: Run, descriptor: int) -> None:
                     f"another `chaosctl restore` has been at run {run.run_id} for {_LOCK_WITHIN_S:g} s; "
                     "wait for it, or end it and try again"
                 ) from error
+            if not waits:
+                on_wait(f"another `chaosctl restore` is at it; waiting for that, at most {_LOCK_WITHIN_S:g} s")
+                waits = True
             time.sleep(0.02)
         else:
             return
@@ -195,13 +209,23 @@ def _registered() -> Iterator[Run]:
             yield Run(**{**data, "bundle": Path(data["bundle"]), "journal": Path(data["journal"])})
 
 
-def _folder() -> Path:
+def state_folder() -> Path:
+    """Return where chaosctl keeps what concerns all runs of this user."""
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "chaosctl" / "runs"
+    return (Path(state) if state else Path.home() / ".local" / "state") / "chaosctl"
+
+
+def _folder() -> Path:
+    return state_folder() / "runs"
 
 
 def _entry(run_id: str) -> Path:
     return _folder() / f"{run_id.replace('/', '_')}.json"
+
+
+def _unfinished(run_id: str) -> Path:
+    """An entry that is being written; one that was killed at that leaves it to its keeper."""
+    return _entry(run_id).with_suffix(".new")
 
 
 def _start_ticks(pid: int) -> int:

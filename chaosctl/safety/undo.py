@@ -9,13 +9,34 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
+import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from chaosctl.safety.burner_undo import BurnersUndo, end_burners
+from chaosctl.safety.commands import run_command
+from chaosctl.safety.container_undo import (
+    ChainUndo,
+    ContainerUndo,
+    HostsUndo,
+    LimitsUndo,
+    QueueUndo,
+    ReconnectUndo,
+    StartUndo,
+    play_on_container,
+)
+from chaosctl.safety.disk_undo import DiskAction, DiskUndo, FillerUndo, ThrottleUndo, WritableUndo, play_on_disk
+from chaosctl.safety.engine import Engine, EngineError, remove_run
+from chaosctl.safety.inside_undo import ClockUndo, DescriptorsUndo, InsideAction, play_inside
+from chaosctl.safety.label import LABEL
+from chaosctl.safety.own_group import GroupUndo, remove
 from chaosctl.safety.processes import running, send_signal
+
+# Removing containers takes the engine up to ten seconds, where their processes do not end.
+_ENGINE_WITHIN_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +60,64 @@ class HttpUndo:
     do: Literal["http"] = "http"
 
 
-Undo = SignalUndo | HttpUndo
+@dataclass(frozen=True)
+class UnpauseUndo:
+    """Let a container of the engine at the address `engine` go on. One that is gone or runs needs no undoing."""
+
+    engine: str
+    container: str
+    do: Literal["unpause"] = "unpause"
+
+
+@dataclass(frozen=True)
+class ContainersUndo:
+    """Remove every container and network that carries the label of the run, by force. `relay` is the API of one that
+    is among them: what was to be undone there goes with it."""
+
+    engine: str
+    run_id: str
+    relay: str = ""
+    do: Literal["containers"] = "containers"
+
+
+@dataclass(frozen=True)
+class CommandUndo:
+    """Run a command that the operator gave, in the environment of whoever plays it (that is never written down). Exit
+    code 0 means undone. It may be run again when nothing is left to undo, and must not mind that."""
+
+    argv: tuple[str, ...]
+    folder: str
+    log_path: str
+    within_s: float
+    do: Literal["command"] = "command"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "argv", tuple(self.argv))  # JSON has lists only
+
+
+OwnUndo = SignalUndo | HttpUndo | UnpauseUndo | ContainersUndo | CommandUndo | BurnersUndo | GroupUndo
+Undo = OwnUndo | ContainerUndo | DiskAction | InsideAction
+_KINDS: Mapping[str, Callable[..., Undo]] = {
+    "burners": BurnersUndo,
+    "group": GroupUndo,
+    "signal": SignalUndo,
+    "http": HttpUndo,
+    "unpause": UnpauseUndo,
+    "containers": ContainersUndo,
+    "reconnect": ReconnectUndo,
+    "chain": ChainUndo,
+    "hosts": HostsUndo,
+    "limits": LimitsUndo,
+    "queue": QueueUndo,
+    "disk": DiskUndo,
+    "filler": FillerUndo,
+    "throttle": ThrottleUndo,
+    "writable": WritableUndo,
+    "start": StartUndo,
+    "command": CommandUndo,
+    "descriptors": DescriptorsUndo,
+    "clock": ClockUndo,
+}
 
 
 @dataclass(frozen=True)
@@ -54,10 +132,26 @@ class Played:
 def play(action: Undo, timeout_s: float = 2.0) -> Played:
     """Do it, or find that nothing is left to do. Idempotent, never raises for what the world answers.
 
-    `timeout_s` bounds each wait for the network.
+    `timeout_s` bounds each wait for the network; a command has a bound of its own.
     """
+    if isinstance(action, CommandUndo):
+        return _play_command(action)
     if isinstance(action, SignalUndo):
         return _play_signal(action)
+    if isinstance(action, InsideAction):
+        return Played(action, *play_inside(action))
+    if isinstance(action, BurnersUndo):
+        return Played(action, *end_burners(action))
+    if isinstance(action, GroupUndo):
+        return Played(action, *remove(action))
+    if isinstance(action, UnpauseUndo):
+        return _play_unpause(action, timeout_s)
+    if isinstance(action, ContainersUndo):
+        return _play_containers(action)
+    if isinstance(action, ContainerUndo):
+        return Played(action, *play_on_container(action))
+    if isinstance(action, DiskAction):
+        return Played(action, *play_on_disk(action))
     return _play_http(action, timeout_s)
 
 
@@ -68,9 +162,9 @@ def to_json(action: Undo) -> dict[str, Any]:
 
 def from_json(data: Mapping[str, Any]) -> Undo:
     """Return the action that `to_json` gave. Raises ValueError for anything else."""
-    kinds: dict[str, type[SignalUndo] | type[HttpUndo]] = {"signal": SignalUndo, "http": HttpUndo}
     try:
-        return kinds[data["do"]](**data)
+        # Runs of earlier versions have written the address of the engine under another name.
+        return _KINDS[data["do"]](**{"engine" if name == "socket_path" else name: data[name] for name in data})
     except (KeyError, TypeError) as error:
         raise ValueError(f"{dict(data)!r} is not an undo action") from error
 
@@ -87,6 +181,38 @@ def _play_signal(action: SignalUndo) -> Played:
     if sent:
         return Played(action, True, f"sent {action.signal} to process {action.pid}")
     return Played(action, True, f"process {action.pid} has ended: nothing to undo")
+
+
+def _play_unpause(action: UnpauseUndo, timeout_s: float) -> Played:
+    container = action.container[:12]
+    try:
+        Engine(action.engine).ask("POST", f"/containers/{action.container}/unpause", None, timeout_s)
+    except EngineError as error:
+        if error.status == http.client.NOT_FOUND:
+            return Played(action, True, f"container {container} is gone: nothing to undo")
+        # Engines differ in the status by which they say so.
+        if error.status is not None and ("not paused" in str(error) or "not running" in str(error)):
+            return Played(action, True, f"container {container} is not paused: nothing to undo")
+        return Played(action, False, f"container {container} was not unpaused: {error}")
+    return Played(action, True, f"unpaused container {container}")
+
+
+def _play_containers(action: ContainersUndo) -> Played:
+    try:
+        removed, left = remove_run(Engine(action.engine), action.run_id, _ENGINE_WITHIN_S)
+    except EngineError as error:
+        return Played(action, False, f"containers of run {action.run_id} may be left: {error}")
+    if left:
+        return Played(action, False, "; ".join(left))
+    what = f"removed {removed} containers and networks" if removed else "no container or network is left"
+    return Played(action, True, f"{what} of run {action.run_id}")
+
+
+def _play_command(action: CommandUndo) -> Played:
+    # Without the label: a server that it starts again is not a part of the run, which would be ended with it.
+    env = {name: value for name, value in os.environ.items() if name != LABEL}
+    ran = run_command(action.argv, action.folder, action.log_path, env, action.within_s)
+    return Played(action, ran.code == 0, ran.text)
 
 
 def _play_http(action: HttpUndo, timeout_s: float) -> Played:

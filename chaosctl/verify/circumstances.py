@@ -32,7 +32,8 @@ def run_doubts(recording: Recording) -> list[str]:
     elif (how := ended(recording)) != "completed":
         error = str(said[-1].fields.get("error") or "").partition("\n")[0]  # the last lines of a log follow it
         doubts.append(f"the run did not play its plan to the end: {how}" + (f" ({error})" if error else ""))
-    doubts += [f"stop condition met: {event.fields.get('condition')}" for event in recording.events_named("stopped")]
+    if not said or ended(recording) != "stopped":
+        doubts += [f"stopped: {event.fields.get('condition')}" for event in recording.events_named("stopped")]
     return doubts + _impossible(recording) + list(recording.incomplete)
 
 

@@ -179,6 +179,7 @@ def _fault_row(fault: FaultFacts) -> dict[str, Any]:
         "id": fault.id,
         "kind": fault.kind,
         "on": fault.on,
+        "asked": fault.asked,
         "requested_ns": fault.requested_ns,
         "applied_ns": fault.called_ns,
         "returned_ns": fault.returned_ns,

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
+from chaosctl.experiment.frozen import Name
 from chaosctl.experiment.kinds import ObjectiveKind, Params
-from chaosctl.experiment.model import Name
 from chaosctl.experiment.units import Amount, ChangePerS, DurationNs, Share, format_duration
 from chaosctl.recording.facts import During, windows
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status

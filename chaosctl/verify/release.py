@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from chaosctl.experiment.kinds import ObjectiveKind, Params
+from chaosctl.experiment.places import parse_on
 from chaosctl.experiment.units import DurationNs, Share, format_duration
 from chaosctl.verify.contract import Checked, Evidence, Finding, Quantity, Status
 from chaosctl.verify.estimate import at_most, wilson_half_width
@@ -217,7 +218,7 @@ def _ways(release: Release) -> str:
 
 
 def _ends(release: Release) -> list[Evidence]:
-    service = (release.row.on if release.row else "").partition("[")[0]
+    service = parse_on(release.row.on).name if release.row else ""
     return [
         Evidence(
             "events.jsonl",

@@ -52,7 +52,7 @@ class SameDigestChecker:
         params=SameDigestParams,
         summary="A service has the same state digest after it is killed and started again, or restored from a backup.",
         example="same_digest: { after: [kill, restore] }",
-        needs=frozenset({"digest"}),
+        needs=frozenset({"digest", "restarts"}),
         shorthand={"enum": ["kill", "restore"]},
     )
 

@@ -149,7 +149,7 @@ def test_plain_lines_are_one_an_event() -> None:
     lines = out.getvalue().splitlines()
     assert lines[0] == "0:00.0  phase: up"
     assert "0:01.0  world[0] started (process 41)" in lines
-    assert "0:10.0  note: text [bold]hi[/bold]  [31m" in lines
+    assert "0:10.0  [bold]hi[/bold]  [31m" in lines
     assert not [line for line in lines if "generator" in line]
 
 

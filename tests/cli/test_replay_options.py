@@ -45,7 +45,7 @@ def test_it_says_that_there_is_nothing_to_minimise(
     row: dict[str, Any] = {"run": "replay-1", "factor": "cpu", "against": "live", "first_divergence": parts}
     monkeypatch.setattr(Recording, "open", lambda folder: SimpleNamespace(folder=folder))
     monkeypatch.setattr(replay, "find_run", lambda run: run)
-    monkeypatch.setattr(replay, "_experiment_of", lambda recording: None)
+    monkeypatch.setattr(replay, "experiment_of", lambda recording: None)
     monkeypatch.setattr(replay, "_replay", lambda *given: Checked((finding,), {"replays": (row,)}))
     with pytest.raises(typer.Exit):
         replay.command(Path("run"), shorten=shorten)

@@ -50,7 +50,7 @@ class Played:
 
 def invoke(monkeypatch: pytest.MonkeyPatch, ends: str, *words: str | Path) -> tuple[Played, Result]:
     played = Played(ends)
-    monkeypatch.setattr(run, "_record", played)
+    monkeypatch.setattr(run, "record", played)
     monkeypatch.setattr(HtmlReporter, "render", lambda *_: "a page, which takes long to draw")
     return played, CliRunner().invoke(app, ["run", str(TINY), *map(str, words)])
 

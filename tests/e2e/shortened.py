@@ -47,6 +47,30 @@ SHORT: dict[str, tuple[str, ...]] = {
         *sets("timeline[0].for=1200ms", "timeline[1].at=3s", "timeline[1].for=1500ms"),
         *sets("timeline[2].at=6s", "timeline[2].for=1200ms", "duration=9s"),
     ),
+    "cut-off": (
+        *_ARENA,
+        *sets("timeline[0].for=2s", "timeline[1].at=6s", "timeline[1].for=2s", "duration=11s"),
+    ),
+    "one-way": (
+        *_ARENA,
+        *sets("timeline[0].for=2s", "timeline[1].at=6s", "timeline[1].for=2s", "duration=11s"),
+    ),
+    "slow-ledger": (*_ARENA, *sets("timeline[0].for=4s", "duration=8s", "objectives.rollback.settled=30s")),
+    "leader-kill": (
+        *_ARENA,
+        *sets("timeline[1].at=7s", "duration=13s", "objectives.rollback.settled=30s"),
+        *sets("objectives.recovery.serviceable=6s", "objectives.recovery.steady=6s"),
+    ),
+    "parted-worlds": (
+        *_ARENA,
+        *sets("timeline[0].for=4s", "timeline[1].at=2s", "duration=9s"),
+        *sets("objectives.recovery.serviceable=5s", "objectives.recovery.steady=5s"),
+    ),
+    "split-brain": (
+        *_ARENA,
+        *sets("timeline[0].for=3s", "timeline[1].at=6500ms", "timeline[1].for=3s", "duration=12s"),
+        *sets("objectives.recovery.serviceable=5s", "objectives.recovery.steady=5s"),
+    ),
 }
 
 

@@ -20,6 +20,7 @@ COMMANDS = (
     "faults",
     "verify",
     "replay",
+    "shrink",
     "explain",
     "report",
     "runs",
@@ -27,6 +28,8 @@ COMMANDS = (
     "init",
     "schema",
     "restore",
+    "halt",
+    "resume",
 )
 REPORTS = ("verdict.json", "report.html", "junit.xml", "summary.md")
 HEAVY = ("pyarrow", "numpy", "docker", "requests", "locust", "gevent", "bokeh", "jinja2", "pydantic", "ruamel")

@@ -66,6 +66,9 @@ def test_killed_while_the_target_comes_up_nothing_is_left_either(place: Place) -
 
 def test_killed_with_its_keeper_restore_cleans_and_may_be_called_again(place: Place, held: dict[str, Run]) -> None:
     run = held["orchestrator-and-keeper"]
+    refused = place.chaosctl("restore", run.run_id)
+    assert refused.code == 2
+    assert "is still going; end it first" in refused.err
     keeper = run.pid_of(PARTS["keeper"])
     os.kill(keeper, signal.SIGSTOP)  # or it would see the other's end before it met its own
     run.signal(signal.SIGKILL)
@@ -93,6 +96,7 @@ def ctrl_c_ends_a_restore_that_waits(place: Place, run: Run) -> None:
         waiting.signal(signal.SIGINT)
         ended = waiting.ended()
     assert (ended.code, ended.err) == (130, "interrupted\n")
+    assert "another `chaosctl restore` is at it; waiting for that" in ended.out
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -65,8 +65,17 @@ FAULTS: Mapping[str, FaultKind] = {
     kind.name: kind
     for kind in (
         FaultKind("latency", "link", LatencyFault, "always", "delay", "Delays what passes", "{ fault: latency }"),
-        FaultKind("partition", "link", PartitionFault, "always", "passage", "Cuts the link", "{ fault: partition }"),
-        FaultKind("kill", "service", Nothing, "optional", "process", "SIGKILL", "{ fault: kill }"),
+        FaultKind(
+            "partition",
+            "link",
+            PartitionFault,
+            "always",
+            "passage",
+            "Cuts the link",
+            "{ fault: partition }",
+            without_relay={"how": frozenset({"blackhole"})},
+        ),
+        FaultKind("kill", "service", Nothing, "optional", "process", "SIGKILL", "{ fault: kill }", takes_down="while"),
         FaultKind("restart", "service", Nothing, "never", "process", "Stops and starts it", "{ fault: restart }"),
     )
 }

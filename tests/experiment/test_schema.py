@@ -15,7 +15,7 @@ from chaosctl.faults.registry import fault_kinds
 from chaosctl.verify.registry import objective_kinds
 
 ROOT = Path(__file__).parents[2]
-EXPERIMENTS = sorted((ROOT / "experiments").glob("*/*.yaml"))
+EXPERIMENTS = sorted(path for path in (ROOT / "experiments").glob("*/*.yaml") if not path.name.startswith("compose"))
 Load = Callable[..., Loaded]
 Kinds = tuple[FaultKinds, ObjectiveKinds]
 
@@ -46,8 +46,8 @@ def installed() -> dict[str, Any]:
 
 
 def inherited(path: Path) -> bool:
-    """Return whether the file is only a part, which the experiments beside it extend."""
-    return "name" not in YAML(typ="safe").load(path)
+    """Return whether the file is only a part, which the experiments beside it extend, and extends nothing itself."""
+    return not {"name", "extends"} & YAML(typ="safe").load(path).keys()
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=[str(path.relative_to(ROOT)) for path in EXPERIMENTS])

@@ -30,6 +30,18 @@ def only(wrong: Wrong, text: str) -> str:
             "'gateway' has 2 replicas, counted from 0; write at most 'gateway[1]'",
         ),
         ("at: 12s, fault: kill, on: 'gateway[x]'", "'gateway[x]' names no place; write a link, link/cohort, a service"),
+        ("at: 12s, fault: kill, on: leader of wrld", "there is no service 'wrld'; did you mean 'world'?"),
+        (
+            "at: 12s, fault: kill, on: leader of world",
+            "nothing says who is leader of 'world': it offers no status",
+        ),
+        ("at: 12s, fault: kill, on: any 3 of gateway", "'gateway' has 2 replicas, not 3; write at most 'any 2 of"),
+        ("at: 12s, fault: kill, on: any 0 of gateway", "'any 0 of gateway' is nobody; write at least 'any 1 of"),
+        ("at: 12s, fault: kill, on: 200% of gateway", "'200%' is more than the whole; write at most 100%"),
+        (
+            "at: 12s, for: 1s, fault: partition, on: any 1 of bots-gateway",
+            "'bots-gateway' is a link, which has no replicas; write 'bots-gateway'",
+        ),
         (
             "at: 12s, for: 1s, fault: latency, latency: 1s, on: world",
             "latency acts on a link, 'world' is a service; write",
@@ -59,6 +71,22 @@ def test_a_fault_that_cannot_be(wrong: Wrong, load: Load, item: str, expected: s
     problem = only(wrong, load().source.replace(ITEM, f"  - {{ {item} }}\n"))
     assert problem.startswith(expected)
     assert "; " in problem
+
+
+def test_a_role_needs_a_status_and_chance_needs_nothing(load: Load) -> None:
+    text = load().source.replace("offers: { totals", "offers: { status: { http: status/status }, totals")
+    for on in ("leader of world", "every leader of world", "any 2 of gateway", "30% of gateway", "'gateway[0,1]'"):
+        loaded = load(text.replace(ITEM, f"  - {{ at: 12s, fault: kill, on: {on} }}\n"))
+        assert loaded.experiment.timeline[1].on == on.strip("'")
+
+
+def test_chances_that_may_meet_contradict(wrong: Wrong, load: Load) -> None:
+    two = (
+        "  - { at: 12s, for: 2s, fault: kill, on: any 1 of gateway }\n  - { at: 13s, fault: kill, on: 'gateway[0]' }\n"
+    )
+    assert "kill on 'gateway[0]' acts while timeline[1] (kill on 'any 1 of gateway') does" in only(
+        wrong, load().source.replace(ITEM, two)
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from chaosctl.errors import NotReadyError
 from chaosctl.faults import processes
 from chaosctl.faults.contract import Applied, Exit, Place
 from chaosctl.faults.registry import faults
-from chaosctl.safety.processes import look
-from chaosctl.safety.undo import SignalUndo
+from chaosctl.safety.processes import look, thread_states
+from chaosctl.safety.undo import SignalUndo, Undo
 
 from .conftest import heal, inject, params_of, prove, prove_healed
 
@@ -55,6 +55,9 @@ class Replica:
         assert self._child.stdout is not None
         self._child.stdout.readline()
 
+    def container(self) -> None:
+        """It is a process."""
+
     def pid(self) -> int | None:
         return None if self._child.poll() is not None else self._child.pid
 
@@ -67,6 +70,20 @@ class Replica:
             raise NotReadyError("world[0] is down; there is nothing to signal")
         self.log.append(name)
         os.kill(self._child.pid, signal.Signals[name])
+
+    def freeze(self) -> None:
+        self.signal("SIGSTOP")
+
+    def thaw(self) -> None:
+        self.signal("SIGCONT")
+
+    def thawing(self) -> tuple[Undo, ...]:
+        start_ticks = self.start_ticks()
+        return () if start_ticks is None else (SignalUndo(self._child.pid, start_ticks, "SIGCONT"),)
+
+    def frozen(self) -> bool:
+        states = thread_states(self._child.pid)
+        return bool(states) and states <= processes.STOPPED
 
     def hold_down(self) -> None:
         self.log.append("hold_down")
@@ -146,6 +163,29 @@ def test_a_process_that_ignores_being_asked_is_not_stopped() -> None:
     with place_of(IGNORES) as (place, _):
         proof = prove(faults()["stop"], place, {}, inject(faults()["stop"], place, {}))
         assert not proof.proved and "still ran" in proof.text
+
+
+def test_what_ignores_being_asked_is_killed_after_its_grace() -> None:
+    with place_of(IGNORES) as (place, replica):
+        grace = {"grace": "100ms"}
+        proof = prove(faults()["stop"], place, grace, inject(faults()["stop"], place, grace))
+        assert proof.proved and "SIGKILL" in proof.text
+        assert replica.log == ["SIGTERM", "SIGKILL"]
+
+
+def test_without_a_grace_a_kill_by_somebody_else_is_no_stop() -> None:
+    with place_of(IGNORES) as (place, replica):
+        applied = inject(faults()["stop"], place, {})
+        replica.signal("SIGKILL")
+        assert not prove(faults()["stop"], place, {}, applied).proved
+
+
+@pytest.mark.parametrize(("term", "signal"), [(OBEYS, "SIGABRT"), (OBEYS, "SIGTERM"), (EXITS_3, "SIGTERM")])
+def test_a_kill_may_be_by_another_signal(term: str, signal: str) -> None:
+    with place_of(term) as (place, replica):
+        proof = prove(faults()["kill"], place, {"signal": signal}, inject(faults()["kill"], place, {"signal": signal}))
+        assert proof.proved, proof
+        assert replica.log == [signal]
 
 
 def test_an_end_of_another_kind_does_not_prove_a_kill() -> None:

@@ -13,7 +13,22 @@ from chaosctl.experiment.units import WRITTEN
 from chaosctl.faults.registry import fault_kinds, faults
 
 LINKS = {"latency", "bandwidth", "partition", "slow_close", "slicer", "data_limit"}
-SERVICES = {"kill", "stop", "pause", "restart", "deploy", "rollback"}
+SERVICES = {"kill", "stop", "pause", "restart", "deploy", "rollback", "command", "crash", "disconnect", "loss", "block"}
+SERVICES |= {
+    "cpu",
+    "memory",
+    "oom",
+    "split",
+    "freeze",
+    "netem",
+    "throttle",
+    "disk_full",
+    "disk_slow",
+    "io_errors",
+    "fill_fds",
+    "clock_skew",
+    "dns",
+}
 COMMON = {"at", "for", "fault", "on"}
 
 

@@ -73,6 +73,8 @@ def test_a_blackhole_is_healed_at_once_although_its_connections_have_died(tmp_pa
                     client.sendall(b"hello\n")
                     assert said.acquire(timeout=10)
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+            # A change of its rate, while it cuts a held chunk by that, is now and then the end of the whole server.
+            assert [action.body for action in undo if action.method == "PATCH"] == 2 * [{"toxicity": 0}]
             played = [play(action, 2.0) for action in undo]
             assert [one.text for one in played if not one.done] == []
             assert relay.proxy("p").toxics == ()

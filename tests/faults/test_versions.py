@@ -55,6 +55,9 @@ class Replica:
         self.log.append(f"start {self.index} {self._started[0]}")
         self._child = subprocess.Popen(self._started[1], stderr=subprocess.DEVNULL)
 
+    def container(self) -> None:
+        """It is a process."""
+
     def pid(self) -> int | None:
         return None if self._child.poll() is not None else self._child.pid
 
@@ -67,6 +70,9 @@ class Replica:
             raise NotReadyError(f"world[{self.index}] is down")
         self.log.append(f"{name} {self.index}")
         self._child.send_signal(signal.Signals[name])
+
+    def frozen(self) -> bool:
+        return False
 
     def hold_down(self) -> None:
         """Nothing else starts it."""
@@ -83,7 +89,7 @@ class Replica:
             return None
         return Exit(time.monotonic_ns(), 0, None)
 
-    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str]) -> None:
+    def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str], image: str | None = None) -> None:
         if env.get("BAD") == str(self.index):
             raise ChaosctlError("'${x}' has no value here")
         self._wanted = (version, tuple(run or OWN))  # type: ignore[assignment]

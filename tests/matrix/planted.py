@@ -50,6 +50,7 @@ CASES: tuple[Case, ...] = (
     Case("", "ledger"),
     Case("", "steady"),
     Case("", "release"),
+    Case("", "parted"),
     # The same inputs do not lead to the same state.
     Case("wall-clock", "crash", ("replay", "replay.clock"), PARTS_ANYWAY, needs=FACTORS),
     Case("unordered", "crash", ("replay", "replay.hash-seed"), OTHER_STATE, needs=FACTORS),
@@ -70,6 +71,7 @@ CASES: tuple[Case, ...] = (
     Case("non-monotonic", "crash", ("monotonic_reads",), OLD_READS, needs=FACTORS),
     Case("lost-sessions", "crash", ("lost_sessions",), needs=FACTORS),
     Case("split-brain", "cut", ("lost_acks",), LOSES),
+    Case("two-leaders", "parted", ("lost_acks",), LOSES),
     # It does not come back, or not for good.
     Case("slow-recovery", "crash", ("recovery.serviceable",), STAYS_DOWN, needs=FACTORS),
     Case("never-recovers", "crash", ("recovery.serviceable",), STAYS_DOWN, needs=FACTORS),

@@ -34,9 +34,36 @@ def test_a_kill_is_over_when_every_replica_that_it_hit_is_ready(tmp_path: Path) 
     events.append((at + 3 * S, "service_ready", {"service": "gateway", "replica": 0}))
     (facts,) = fault_facts(make(tmp_path / "b", Truth(faults=[fault], events=events)))
     assert facts.healed_ns == at + 3 * S
+    both = TrueFault(on="gateway[0,1]")
+    (facts,) = fault_facts(make(tmp_path / "d", Truth(faults=[both], events=events)))
+    assert facts.healed_ns == at + 3 * S
     one = TrueFault(on="gateway[1]")
     (facts,) = fault_facts(make(tmp_path / "c", Truth(faults=[one], events=events)))
     assert facts.healed_ns == at + S
+
+
+def test_a_fault_on_a_role_acted_where_the_run_found_it(tmp_path: Path) -> None:
+    at = TIMELINE_START
+    fault = TrueFault("f1-kill", on="leader of world")
+    resolved = {
+        "fault": "f1-kill",
+        "asked": "leader of world",
+        "on": "world[1]",
+        "said": {"world[0]": "follower", "world[1]": "leader"},
+    }
+    events = [
+        (at - 1, "fault_resolved", resolved),
+        (at + 1, "service_exited", {"service": "world", "replica": 1, "signal": "SIGKILL"}),
+        (at + S, "service_ready", {"service": "world", "replica": 0}),
+        (at + 2 * S, "service_ready", {"service": "world", "replica": 1}),
+    ]
+    (facts,) = fault_facts(make(tmp_path / "a", Truth(faults=[fault], events=events)))
+    assert (facts.on, facts.asked, facts.said) == ("world[1]", "leader of world", resolved["said"])
+    assert facts.healed_ns == at + 2 * S
+    failed = TrueFault("f1-kill", on="leader of world", failed="no replica of world says that it is leader")
+    (facts,) = fault_facts(make(tmp_path / "b", Truth(faults=[failed])))
+    assert (facts.on, facts.asked) == ("leader of world", None)
+    assert facts.doubt == "f1-kill could not be injected: no replica of world says that it is leader"
 
 
 def test_a_deploy_that_lasts_is_over_when_the_first_version_is_ready_again(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,6 +104,33 @@ def test_an_atomic_write_leaves_the_old_file_or_the_new_one(tmp_path: Path, monk
         write_atomically(path, "new")
     assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
     assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("can", [True, False])
+def test_until_it_is_whole_a_file_has_no_name_where_that_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can: bool
+) -> None:
+    path, fsync, open_file = tmp_path / "run.json", os.fsync, os.open
+    seen: list[int] = []
+
+    def look(descriptor: int) -> None:
+        seen.append(len(list(tmp_path.iterdir())))
+        fsync(descriptor)
+
+    def refuse(name: Any, flags: int, *mode: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(95, "Operation not supported")
+        return open_file(name, flags, *mode)
+
+    monkeypatch.setattr(os, "fsync", look)
+    if not can:
+        monkeypatch.setattr(os, "open", refuse)
+    for text in ("first", "second"):
+        write_atomically(path, text)
+        assert path.read_text() == text
+        assert path.stat().st_mode & 0o777 == 0o644
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+    assert seen == ([0, 1] if can else [1, 2])
 
 
 def test_threads_share_an_event_file(tmp_path: Path) -> None:

@@ -174,7 +174,8 @@ def test_slicer_keeps_the_bytes(line: Line, stream: str) -> None:
         pieces.append(receiver.recv(65536))
     assert b"".join(pieces) == data
     assert len(pieces) >= 10
-    assert len(pieces[0]) <= 70
+    # A busy receiver finds two at once now and then.
+    assert sum(len(piece) <= 70 for piece in pieces) > len(pieces) / 2
 
 
 @streams

@@ -18,6 +18,7 @@ from chaosctl.clock import MonotonicClock
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.model import PROCESS_NUMBERS, Service
 from chaosctl.runner.sampling import Sampling, _sessions, process_numbers
+from chaosctl.safety.container import Container
 
 BOUND_S = 10.0
 WANTED: Mapping[str, Any] = {"metrics": {}}
@@ -46,6 +47,7 @@ class Here:
     def __init__(self, address: str) -> None:
         self.address = address
         self.known = {"world", "gateway"}
+        self.engine = ""
 
     def process(self, service: str, index: int) -> Here:
         if service not in self.known:
@@ -54,6 +56,9 @@ class Here:
 
     def pid(self) -> int:
         return os.getpid()
+
+    def container(self) -> Container | None:
+        return Container(self.engine, "abc", "net") if self.engine else None
 
     def values(self, service: str, index: int) -> Mapping[str, str]:
         return {"self.status": self.address}
@@ -98,6 +103,13 @@ def test_offered_numbers_and_those_of_the_process_are_recorded_together() -> Non
         assert set(one["values"]) == {*PROCESS_NUMBERS, *(["clients"] if one["service"] == "gateway" else [])}
     rounds = [{one["replica"] for one in seen if one["round"] == turn and one["service"] == "gateway"} for turn in (1,)]
     assert rounds == [{0, 1}]
+
+
+def test_the_processes_of_another_machine_are_not_looked_for_on_this_one() -> None:
+    sampled = Sampled({"gateway": OFFERING}, Page)
+    sampled.driver.engine = "tcp://box:2375"
+    (one, *_) = sampled.until(bool)
+    assert (one["pid"], one["values"]) == (os.getpid(), {"clients": 3})
 
 
 def test_nothing_is_sampled_when_nothing_judges_it() -> None:

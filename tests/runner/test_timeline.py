@@ -197,3 +197,64 @@ def test_steps_that_are_already_due_are_played_in_order(tmp_path: Path, late_ns:
     scene.timeline.finish()
     order = [(event, fields["fault"]) for event, fields in scene.events if event in ("fault_applied", "fault_healed")]
     assert order == [("fault_applied", "f1"), ("fault_healed", "f1"), ("fault_applied", "f2"), ("fault_healed", "f2")]
+
+
+class Moving:
+    """Places of a role that goes from replica to replica, each time that it is asked for. `None`: nobody has it."""
+
+    def __init__(self, *holders: str | None) -> None:
+        self.holders = list(holders)
+
+    def __call__(self, planned: PlannedFault) -> Place:
+        if (holder := self.holders.pop(0)) is None:
+            raise NotReadyError("no replica of world says that it is leader")
+        return Place(holder, processes=(holder,), roles={holder: "leader"})  # type: ignore[arg-type]
+
+
+def by_role(folder: Path, *holders: str | None) -> Scene:
+    plan = make_plan(("f1", 5 * S, 8 * S))
+    plan = replace(plan, faults=(replace(plan.faults[0], on="leader of world"),))
+    scene = Scene(folder, plan)
+    scene.timeline = Timeline(plan, replace(scene.stage, place_of=Moving(*holders)))
+    return scene
+
+
+@pytest.mark.parametrize(
+    "holders", [("world[0]", "world[0]"), ("world[0]", "world[1]"), (None, "world[1]")], ids=["stays", "moves", "comes"]
+)
+def test_a_role_is_asked_for_when_the_fault_is_due_and_its_undo_names_who_has_it(
+    tmp_path: Path, holders: tuple[str | None, ...]
+) -> None:
+    scene = by_role(tmp_path, *holders)
+    struck: list[str] = []
+    scene.fault.prepare = lambda _, place, __: (replace(GONE, start_ticks=int(place.on[6])),)  # type: ignore[method-assign]
+    real = scene.fault.inject
+
+    def inject(fault_id: str, place: Place, *rest: Any) -> Applied:
+        undone = [action.start_ticks for entry in scene.journal.pending() for action in entry.actions]  # type: ignore[union-attr]
+        assert undone == [int(place.on[6])]
+        struck.append(place.on)
+        return real(fault_id, place, *rest)
+
+    scene.fault.inject = inject  # type: ignore[method-assign]
+    scene.timeline.play(100 * S)
+    scene.timeline.finish()
+    assert struck == [holders[-1]]
+    resolved = [fields for event, fields in scene.events if event == "fault_resolved"]
+    assert resolved == [{"fault": "f1", "asked": "leader of world", "on": holders[-1], "said": {holders[-1]: "leader"}}]
+    assert scene.names("fault_healed") == ["f1"]
+    assert scene.journal.pending() == ()
+
+
+@pytest.mark.parametrize("holders", [("world[0]", None), (None, None)])
+def test_a_role_that_nobody_has_fails_the_fault_and_leaves_nothing_to_undo(
+    tmp_path: Path, holders: tuple[str | None, ...]
+) -> None:
+    scene = by_role(tmp_path, *holders)
+    assert scene.timeline.play(100 * S) is True
+    scene.timeline.finish()
+    assert [fields["why"] for event, fields in scene.events if event == "fault_failed"] == [
+        "no replica of world says that it is leader"
+    ]
+    assert not [what for what, _, _ in scene.fault.done if what in ("inject", "restore")]
+    assert scene.journal.pending() == ()

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from chaosctl.errors import RecordingError
 from chaosctl.safety.journal import UndoJournal, pending, play_pending
 from chaosctl.safety.processes import look
-from chaosctl.safety.undo import HttpUndo, SignalUndo
+from chaosctl.safety.undo import ContainersUndo, HttpUndo, SignalUndo
+from tests.safety.engine import FakeEngine, listening
 
 A = HttpUndo("DELETE", "http://127.0.0.1:1/proxies/a")
 B = SignalUndo(1 << 22, 5, "SIGCONT")
@@ -97,6 +98,25 @@ def test_playing_goes_from_the_newest_to_the_oldest_and_marks_what_is_done(tmp_p
     assert [one.done for one in played] == [True, True, False]
     assert [e.fault_id for e in journal.pending()] == ["f1"]
     assert [one.action for one in play_pending(journal.path)] == [unknown]
+
+
+def test_with_the_container_of_a_relay_all_that_was_to_be_undone_on_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chaosctl.safety.undo._is_loopback", lambda host: False)  # so that a refusal says nothing
+    monkeypatch.setattr("chaosctl.safety.engine._QUIET_S", 0.01)
+    path = tmp_path / "undo.jsonl"
+    with listening(FakeEngine(tmp_path / "engine.sock")) as engine:
+        journal = UndoJournal(path)
+        journal.write("links", [ContainersUndo(str(engine.path), "r1", "http://127.0.0.1:1")])
+        journal.write("f1", [A, HttpUndo("PATCH", "http://127.0.0.1:1/proxies/a", {"enabled": True})])
+        journal.write("f2", [HttpUndo("DELETE", "http://127.0.0.1:11/proxies/a")])
+        journal.write("f3", [A, B])
+        journal.write("f4", [HttpUndo("DELETE", "http://127.0.0.1:2/proxies/a")])
+        journal.write("f5", [B])
+        played = play_pending(path, within_s=5.0)
+    assert [one.done for one in played] == [True, False, True, True, False, True, True, True]
+    assert [entry.fault_id for entry in pending(path)] == ["f2", "f4"]
 
 
 def test_without_time_nothing_is_claimed(tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ import pytest
 from chaosctl.errors import NotReadyError, RecordingError
 from chaosctl.safety import runs
 from chaosctl.safety.exits import ExitNotice
-from chaosctl.safety.journal import journal_path, pending, processes_path
+from chaosctl.safety.journal import UndoJournal, journal_path, pending, processes_path
 from chaosctl.safety.keeper_client import Keeper
 from chaosctl.safety.label import end_run, processes_of
 from chaosctl.safety.processes import Process, descendants, look, running, send_signal
+from chaosctl.safety.undo import SignalUndo
 
 from .conftest import BOUND_S, wait_until
 
@@ -275,6 +276,21 @@ def test_the_orderly_end_says_nothing_of_an_interruption(run_id: str, tmp_path: 
     assert lost == []
     with pytest.raises(NotReadyError, match="the keeper has ended"):
         keeper.spawn("one", ["true"], os.environ, tmp_path, tmp_path / "one.log", 1000)
+
+
+@pytest.mark.parametrize("is_healed", [True, False])
+def test_told_to_it_takes_the_run_off_the_list_unless_something_is_in_force(
+    run_id: str, tmp_path: Path, state_home: Path, is_healed: bool
+) -> None:
+    """Whoever told it may be killed before the answer comes, and nobody else would do it then."""
+    keeper = Keeper.start(run_id, tmp_path, time.monotonic_ns())
+    runs.register(run_id, tmp_path, journal_path(tmp_path), keeper.pid)
+    journal = UndoJournal(journal_path(tmp_path))
+    seq = journal.write("f1", [SignalUndo(keeper.pid, 0, "SIGCONT")])
+    if is_healed:
+        journal.done(seq)
+    assert keeper.close(forget=True) == ()
+    assert (runs.active() == ()) is is_healed
 
 
 def test_kill_9_of_the_keeper_is_noticed_and_all_can_be_ended(run_id: str, tmp_path: Path) -> None:

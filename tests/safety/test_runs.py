@@ -39,12 +39,14 @@ def going(run_id: str, tmp_path: Path, state_home: Path) -> runs.Run:
     return runs.register(run_id, tmp_path, journal_path(tmp_path), os.getpid())
 
 
-def test_registered_it_is_active_and_unregistered_it_is_not(going: runs.Run) -> None:
+def test_registered_it_is_active_and_unregistered_it_is_not(going: runs.Run, state_home: Path) -> None:
     assert runs.active() == (going,)
     assert runs.abandoned() == ()
+    (state_home / "chaosctl" / "runs" / f"{going.run_id}.new").write_text("{")  # killed while it was written again
     runs.unregister(going.run_id)
     runs.unregister(going.run_id)
     assert runs.active() == ()
+    assert list((state_home / "chaosctl" / "runs").iterdir()) == []
 
 
 def test_without_xdg_state_home_it_lies_below_home(
@@ -145,7 +147,8 @@ def test_two_restores_do_not_meet(going: runs.Run, state_home: Path, start: Star
     process.stdout.readline()
     run = abandon(going, state_home)
     did: list[tuple[str, ...]] = []
-    both = [threading.Thread(target=lambda: did.append(runs.restore(run))) for _ in range(2)]
+    waited: list[str] = []
+    both = [threading.Thread(target=lambda: did.append(runs.restore(run, waited.append))) for _ in range(2)]
     for thread in both:
         thread.start()
     for thread in both:
@@ -153,6 +156,7 @@ def test_two_restores_do_not_meet(going: runs.Run, state_home: Path, start: Star
     nothing = (f"run {run.run_id}: nothing is left to do",)
     assert sorted(did, key=lambda one: one == nothing)[1] == nothing
     assert did != [nothing, nothing]
+    assert waited == ["another `chaosctl restore` is at it; waiting for that, at most 20 s"]
 
 
 def test_a_restore_that_takes_too_long_is_named(

@@ -10,18 +10,22 @@ import struct
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaosctl.safety.container_undo import StartUndo
 from chaosctl.safety.processes import look
-from chaosctl.safety.undo import HttpUndo, SignalUndo, Undo, from_json, play, to_json
+from chaosctl.safety.undo import CommandUndo, HttpUndo, SignalUndo, Undo, UnpauseUndo, from_json, play, to_json
+from tests.safety.engine import FakeEngine, listening
 
 _TEXT = st.text(max_size=20)
 _ACTIONS = st.one_of(
     st.builds(SignalUndo, st.integers(1, 1 << 22), st.integers(0, 1 << 40), _TEXT),
+    st.builds(CommandUndo, st.lists(_TEXT).map(tuple), _TEXT, _TEXT, st.floats(0.1, 60.0)),
     st.builds(HttpUndo, _TEXT, _TEXT, st.none() | st.dictionaries(_TEXT, st.integers() | _TEXT | st.booleans())),
 )
 
@@ -162,3 +166,29 @@ def test_a_relay_that_is_ended_in_the_middle_of_the_call_is_gone() -> None:
     ending.join()
     assert played.done, played.text
     assert "the relay is gone" in played.text
+
+
+def test_what_an_earlier_version_has_written_about_containers_is_read() -> None:
+    written = {"do": "unpause", "socket_path": "/run/engine.sock", "container": "c1"}
+    assert from_json(written) == UnpauseUndo("/run/engine.sock", "c1")
+
+
+@pytest.mark.parametrize(
+    ("state", "done", "text"),
+    [
+        ((200, {"State": {"Running": True}}), True, "container c1 runs: nothing to undo"),
+        ((200, {"State": {"Running": False}}), True, "started container c1 again"),
+        ((404, {"message": "no such container"}), True, "container c1 is gone: nothing to start"),
+        ((500, {"message": "no dragon"}), False, "container c1: no dragon"),
+    ],
+)
+def test_what_ran_runs_again(tmp_path: Path, state: tuple[int, Any], done: bool, text: str) -> None:
+    fake = FakeEngine(tmp_path / "engine.sock")
+    fake.says["GET", "/containers/c1/json"] = state
+    fake.says["POST", "/containers/c1/start"] = (204, None)
+    action = StartUndo(str(fake.path), "c1")
+    assert from_json(to_json(action)) == action
+    with listening(fake):
+        played = play(action)
+    assert (played.done, played.text) == (done, text)
+    assert ("POST /containers/c1/start" in fake.asked) is ("started" in text)

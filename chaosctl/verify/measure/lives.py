@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -43,13 +43,13 @@ class Life:
         return FOREVER_NS if self.ended_ns is None else self.ended_ns
 
 
-def lives_of(recording: Recording, service: str, replica: int | None) -> tuple[Life, ...]:
-    """Return every life of a service's replicas (or of one), in the order of their starts."""
+def lives_of(recording: Recording, service: str, replicas: Collection[int] | None) -> tuple[Life, ...]:
+    """Return every life of a service's replicas (or of these), in the order of their starts."""
     ended: list[Life] = []
     running: dict[int, Life] = {}
     for event in recording.events_named("service_started", "service_ready", "service_exited"):
         fields, index = event.fields, int(event.fields.get("replica", 0))
-        if fields.get("service") != service or replica not in (None, index):
+        if fields.get("service") != service or (replicas is not None and index not in replicas):
             continue
         if event.event == "service_started":
             if index in running:

@@ -105,7 +105,7 @@ def _release(recording: Recording, pair: _Pair, probes: Probes, load: Window, co
     if pair.doubt is not None or deployed_ns is None or back_ns is None:
         return Release(pair.deploy.id, pair.doubt or f"{pair.deploy.id} was never rolled back")
     on = parse_on(pair.deploy.on)
-    lives = lives_of(recording, on.name, on.replica)
+    lives = lives_of(recording, on.name, on.replicas)
     end_ns = min([load[1], *(strike for strike in strikes(recording) if strike > back_ns)])
     serves = _serves(probes, lives, back_ns, end_ns, consecutive)
     if serves is None:

@@ -37,6 +37,7 @@ RETRY_STORM = "retry-storm"
 MEMORY_LEAK = "memory-leak"
 HUNG_DEPENDENCY = "hung-dependency"
 DEAD_LINK = "dead-link"
+TWO_LEADERS = "two-leaders"
 
 DESCRIPTIONS = {
     WALL_CLOCK: "a player's last move is stamped with the wall clock instead of the tick",
@@ -67,6 +68,7 @@ DESCRIPTIONS = {
     MEMORY_LEAK: "the world keeps 4 KiB for every line of a player, for good",
     HUNG_DEPENDENCY: "in a tick with something to settle, the world waits until the ledger says that it is there",
     DEAD_LINK: "a gateway whose link to the world was cut does not dial again",
+    TWO_LEADERS: "a world leads without a lease: a standby that hears nothing, a leader that cannot renew it",
 }
 
 

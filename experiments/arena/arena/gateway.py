@@ -14,13 +14,14 @@ import asyncio
 import os
 import sys
 from collections import deque
+from collections.abc import Sequence
 
 from arena import defects
 from arena.link import LinkClient, Peer
 from arena.numbering import Body
 from arena.protocol import HELP, LONGEST_LINE, action_number, hello_name
 from arena.releases import add_option, version_line
-from arena.wire import Address, LineSplitter, Traffic, address, json_page, run_service, say, serve_pages
+from arena.wire import Address, LineSplitter, Traffic, address, addresses, json_page, run_service, say, serve_pages
 
 MOST_CLIENTS = 10_000
 MOST_WAITING = 256  # lines of one client that are not answered yet
@@ -131,10 +132,14 @@ class Client(asyncio.Protocol):
 class Gateway:
     """All clients of one gateway, and its link."""
 
-    def __init__(self, world: Address, index: int, release: int, planted: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, worlds: Sequence[Address], index: int, release: int, planted: frozenset[str] = frozenset()
+    ) -> None:
         self.release = release
+        first = index % len(worlds)
+        worlds = [*worlds[first:], *worlds[:first]]
         redials = defects.DEAD_LINK not in planted
-        self.link = LinkClient(world, f"gateway-{index}", self._from_world, self._pong, self._link_up, redials)
+        self.link = LinkClient(worlds, f"gateway-{index}", self._from_world, self._pong, self._link_up, redials)
         self.traffic = Traffic()
         self._planted = planted
         self._index = index
@@ -257,7 +262,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog="arena.gateway", description="A gateway of the arena.")
     parser.add_argument("--listen", type=address, required=True, help="where clients connect: HOST:PORT")
-    parser.add_argument("--world", type=address, required=True, help="where the world is: HOST:PORT")
+    parser.add_argument("--world", type=addresses, required=True, help="where the world is: HOST:PORT,...")
     parser.add_argument("--status", type=address, help="where its status is served: HOST:PORT")
     parser.add_argument("--index", type=int, default=0, help="which of the gateways this is")
     add_option(parser)

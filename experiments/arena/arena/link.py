@@ -13,107 +13,24 @@ On the wire, a JSON list a line:
     ["f", n, consumed, body]                    a frame, and up to where it answers the other side's frames
     ["ack", consumed]                           the same without a frame
     ["now", body]                               outside the numbering: lost when the link is cut
-    ["beat"]                                    nothing to say; a peer silent for `SILENCE_S` is gone
-    ["ping"] ["pong"]                           instead of a hello: whether anybody answers here
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import math
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from arena.connection import Connection, Door, Lose, Message, Take
 from arena.numbering import Body, Half, LinkError, encode
-from arena.wire import Address, LineSplitter, Traffic
+from arena.wire import Address, Traffic
 
-BEAT_S = 0.5
-# A stall of a few seconds is ridden out: TCP delivers what waited, sooner than a new connection would.
-SILENCE_S = 5.0
 HANDSHAKE_S = 1.0
 BACKOFF_S = (0.05, 0.1, 0.2, 0.25)
-MOST_BUFFERED_BYTES = 8 << 20
-LONGEST_FRAME = 4 << 20
-
-
-class Connection(asyncio.Protocol):
-    """One TCP connection of a link: messages in and out, beats, and an end when the peer is silent."""
-
-    def __init__(
-        self,
-        on_message: Callable[[Connection, list[Any]], None],
-        on_lost: Callable[[Connection], None],
-        traffic: Traffic,
-    ) -> None:
-        self._on_message = on_message
-        self._on_lost = on_lost
-        self._traffic = traffic
-        self._lines = LineSplitter(LONGEST_FRAME)
-        self._transport: asyncio.Transport | None = None
-        self._loop = asyncio.get_running_loop()
-        self._heard_at = self._wrote_at = self._loop.time()
-        self._greeted = False
-        self._beating: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to beat."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._beat()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Report the cut."""
-        if self._beating is not None:
-            self._beating.cancel()
-        self._transport = None
-        self._on_lost(self)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand on whole messages; a peer that talks nonsense is cut."""
-        self._heard_at = self._loop.time()
-        self._traffic.received_bytes += len(data)
-        try:
-            for line in self._lines.feed(data):
-                message = json.loads(line or b"")
-                if not isinstance(message, list) or not message:
-                    raise LinkError("a message is a list")
-                self._on_message(self, message)
-                self._greeted = True
-        except (LinkError, ValueError, TypeError, RecursionError):
-            self.abort()
-
-    def write(self, data: bytes) -> None:
-        """Send bytes; on a closed connection they are dropped, and on one that takes nothing it is cut."""
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._transport.write(data)
-        self._traffic.sent_bytes += len(data)
-        self._wrote_at = self._loop.time()
-        if self._transport.get_write_buffer_size() > MOST_BUFFERED_BYTES:
-            self.abort()
-
-    @property
-    def silent_s(self) -> float:
-        """For how long nothing was heard."""
-        return self._loop.time() - self._heard_at
-
-    def abort(self) -> None:
-        """Cut it."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _beat(self) -> None:
-        now = self._loop.time()
-        if now - self._heard_at > SILENCE_S:
-            self.abort()
-            return
-        # Who only connects, to see whether this is here, is sent nothing.
-        if self._greeted and now - self._wrote_at >= BEAT_S:
-            self.write(b'["beat"]\n')
-        self._beating = self._loop.call_later(BEAT_S / 2, self._beat)
+# Where there is another server, it may be the one that answers now.
+ELSEWHERE_AFTER_S = 1.5
 
 
 class Peer:
@@ -181,7 +98,7 @@ class Peer:
             self._connection.abort()
             self._connection = None
 
-    def take(self, message: list[Any]) -> None:
+    def take(self, message: Message) -> None:
         """Handle one message of the present connection. Raises LinkError."""
         kind, *rest = message
         if kind == "f":
@@ -199,14 +116,15 @@ class Peer:
 
 
 class LinkClient(Peer):
-    """The side that dials. `on_up` is told whether the server does not remember what was before.
+    """The side that dials: the first server that welcomes it. `on_up` is told whether that one does not remember what
+    was before.
 
     Without `redials`, the planted defect `dead-link`, a link that was up and is cut stays down.
     """
 
     def __init__(
         self,
-        server: Address,
+        servers: Sequence[Address],
         name: str,
         on_frame: Callable[[Peer, int, Body], None],
         on_now: Callable[[Peer, Body], None] = lambda peer, body: None,
@@ -216,7 +134,7 @@ class LinkClient(Peer):
         super().__init__(on_frame, on_now)
         self.traffic = Traffic()
         self._redials = redials
-        self._server = server
+        self._servers = servers
         self._name = f"{name}-{os.urandom(4).hex()}"
         self._session: str | None = None
         self._on_up = on_up
@@ -225,18 +143,21 @@ class LinkClient(Peer):
         """Keep the link up until cancelled."""
         failures = 0
         while True:
-            lost = asyncio.Event()
-            with contextlib.suppress(OSError, TimeoutError):
-                failures = 0 if await self._connect(lost) else failures + 1
+            for server in self._servers:
+                with contextlib.suppress(OSError, TimeoutError):
+                    failures = 0 if await self._connect(server) else failures + 1
+                    if failures == 0:
+                        break
             if not self._redials and self._session is not None:
                 return
             await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
 
-    async def _connect(self, lost: asyncio.Event) -> bool:
+    async def _connect(self, server: Address) -> bool:
         """Dial once and stay until the connection is lost. Return whether the link was up."""
+        lost = asyncio.Event()
         agreed = asyncio.Event()
 
-        def take(connection: Connection, message: list[Any]) -> None:
+        def take(connection: Connection, message: Message) -> None:
             if agreed.is_set():
                 self.take(message)
             elif message[0] == "welcome":
@@ -251,8 +172,10 @@ class LinkClient(Peer):
             lost.set()
 
         loop = asyncio.get_running_loop()
-        dialling = loop.create_connection(lambda: Connection(take, lose, self.traffic), *self._server)
+        dialling = loop.create_connection(lambda: Connection(take, lose, self.traffic), *server)
         transport, connection = await asyncio.wait_for(dialling, HANDSHAKE_S)
+        if len(self._servers) > 1:
+            connection.silence_s = ELSEWHERE_AFTER_S
         try:
             hello = ["hello", self._name, self._session, self.half.received, self.half.first]
             connection.write(encode(hello))
@@ -324,30 +247,25 @@ class LinkServer:
 
     async def listen(self, at: Address) -> asyncio.Server:
         """Accept clients until the server is closed."""
-        return await asyncio.get_running_loop().create_server(self._accept, *at)
+        door = Door({"hello": self.hello}, self.traffic)
+        return await asyncio.get_running_loop().create_server(door.receive, *at)
 
-    def _accept(self) -> Connection:
-        greeted: list[ServedPeer] = []
+    def hello(self, connection: Connection, greeting: Message) -> tuple[Take, Lose]:
+        """Receive a client: see `connection.Host`."""
+        peer = self._greet(connection, *greeting)
 
-        def take(connection: Connection, message: list[Any]) -> None:
-            if greeted:
-                # What an older connection still brings is resent on the present one.
-                if greeted[0].carried_by(connection):
-                    greeted[0].take(message)
-            elif message[0] == "hello":
-                greeted.append(self._greet(connection, *message[1:]))
-            elif message[0] == "ping":
-                connection.write(encode(["pong"]))
-            elif message[0] != "beat":
-                raise LinkError("the first message is a hello")
+        def take(connection: Connection, message: Message) -> None:
+            # What an older connection still brings is resent on the present one.
+            if peer.carried_by(connection):
+                peer.take(message)
 
         def lose(connection: Connection) -> None:
-            if greeted and greeted[0].carried_by(connection):
-                greeted[0].cut()
+            if peer.carried_by(connection):
+                peer.cut()
                 loop = asyncio.get_running_loop()
-                greeted[0].forgetting = loop.call_later(self._forget_after_s, self.forget, greeted[0])
+                peer.forgetting = loop.call_later(self._forget_after_s, self.forget, peer)
 
-        return Connection(take, lose, self.traffic)
+        return take, lose
 
     def _greet(self, connection: Connection, name: str, session: str | None, received: int, first: int) -> ServedPeer:
         peer = self.peers.get(name)
@@ -360,6 +278,14 @@ class LinkServer:
             received = 0
         peer.welcome(connection, received)
         return peer
+
+    def close(self) -> None:
+        """Cut all clients, and remember none."""
+        for peer in list(self.peers.values()):
+            del self.peers[peer.name]
+            if peer.forgetting is not None:
+                peer.forgetting.cancel()
+            peer.cut()
 
     def forget(self, peer: Peer) -> None:
         """Drop a client's memory; when it comes back it begins afresh."""

@@ -23,6 +23,8 @@ MOST_FALLS = 3
 WAIT_S = 4.0
 STORM_AFTER_TICKS = 10
 KEPT_BYTES = 4096
+MEET_S = 1.0
+MEET_EVERY_S = 0.2
 
 
 async def come_back(
@@ -64,6 +66,18 @@ def wait_for_ledger(ledger: Address) -> None:
     with contextlib.suppress(OSError), socket.create_connection(ledger, WAIT_S) as asking:
         asking.sendall(encode(["ping"]))
         asking.recv(64)
+
+
+async def meet_leader(other: Address) -> None:
+    """The planted defect `two-leaders`: who leads without a lease does so until the other one is met, and leads too."""
+    while True:
+        with contextlib.suppress(OSError, TimeoutError):
+            reader, writer = await asyncio.wait_for(asyncio.open_connection(*other), MEET_S)
+            with contextlib.closing(writer):
+                writer.write(encode(["follow", 0, ""]))
+                if (await asyncio.wait_for(reader.readline(), MEET_S)).startswith(b'["from"'):
+                    return
+        await asyncio.sleep(MEET_EVERY_S)
 
 
 class Asked:

@@ -57,6 +57,11 @@ def address(text: str) -> Address:
     return host, int(port)
 
 
+def addresses(text: str) -> list[Address]:
+    """Return the addresses of `HOST:PORT,HOST:PORT`. Raises argparse's error."""
+    return [address(one) for one in text.split(",")]
+
+
 async def serve_pages(at: Address, pages: dict[str, Page]) -> asyncio.Server:
     """Serve GET on a few paths over HTTP/1.0; a page returns its status and its body."""
 

@@ -13,12 +13,14 @@ import asyncio
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from arena import defects, outages, reads
+from arena.gate import Gate, Open
 from arena.inputlog import LineFile, digest_line, encode, input_log
 from arena.link import LinkClient, LinkServer, Peer
 from arena.numbering import Body
@@ -46,14 +48,27 @@ class Arrival:
     asked: Asked
 
 
-class World:
-    """The effects around one state."""
+@dataclass(frozen=True)
+class Told:
+    """What a tick has for the gateways and the ledger, as soon as it may be told."""
 
-    def __init__(self, recovered: Recovered, folder: Path, ledger: Address, release: WorldRelease) -> None:
+    tick: int
+    lines: dict[Peer, list[tuple[int, str]]]
+    answered: dict[Peer, int]
+    confirmed: int | None
+
+
+class World:
+    """The effects around one state. What it says goes through a gate, which is open where there is no standby."""
+
+    def __init__(
+        self, recovered: Recovered, folder: Path, ledger: Address, release: WorldRelease, gate: Gate | None = None
+    ) -> None:
         self.state = recovered.state
         self.release = release
+        self._gate = gate or Open()
         self.gateways = LinkServer(self._arrived, self._ping, self._gateway_gone)
-        self.ledger = LinkClient(ledger, "world", self._confirmed)
+        self.ledger = LinkClient([ledger], "world", self._confirmed)
         self._ledger_at = ledger
         self._folder = folder
         planted = self.state.planted
@@ -63,12 +78,15 @@ class World:
         self._arrivals: list[Arrival] = []
         self._inputs: list[Input] = _first_inputs(recovered)
         self._confirmations: list[tuple[int, Input]] = []
+        self._held: deque[Told] = deque()
+        self._pings: list[tuple[Peer, int]] = []
         self._homes: dict[str, tuple[Peer, int]] = {}
         self._asked_of_ledger = outages.Asked(planted)
         self._kept: list[str] = []  # nobody needs it: the planted memory leak
 
     def tick(self) -> None:
-        """Play one tick: log, apply, digest, answer, in this order. Raises OSError when a file cannot be written."""
+        """Play one tick: log, apply, digest, answer, in this order; the gate says when it is logged well enough for
+        that. Raises OSError when a file cannot be written."""
         arrivals, self._arrivals = self._arrivals, []
         confirmations, self._confirmations = self._confirmations, []
         inputs, self._inputs = self._inputs, []
@@ -76,13 +94,12 @@ class World:
         first = len(inputs)
         inputs += [arrival.asked.given for arrival in arrivals if arrival.asked.given is not None]
         self._log.append(encode(self.state.tick + 1, self._to_log(inputs)))
+        self._gate.logged()
         step = self.state.step(inputs)
         parts = self.state.parts()
         self._digests.append(digest_line(self.state.tick, combined(parts), parts))
-        self._answer(arrivals, step, first)
-        if confirmations:
-            self.ledger.consumed(confirmations[-1][0])
-        self._ask_ledger()
+        self._held.append(self._answers(arrivals, step, first, confirmations[-1][0] if confirmations else None))
+        self.release_held()
         if self.state.tick % SNAPSHOT_EVERY == 0:
             write_snapshot(self._folder, self.state)
 
@@ -125,7 +142,14 @@ class World:
 
     def _ping(self, gateway: Peer, body: Body) -> None:
         _, number = body
-        gateway.send_now(["pong", number, self.state.tick])
+        self._pings.append((gateway, number))
+        if not self._held:
+            self._pong()
+
+    def _pong(self) -> None:
+        pings, self._pings = self._pings, []
+        for gateway, number in pings:
+            gateway.send_now(["pong", number, self.state.tick])
 
     def _gateway_gone(self, gateway: Peer) -> None:
         """Let everybody leave who was there and has not come back over another gateway."""
@@ -137,8 +161,17 @@ class World:
         key, done, balances = body
         self._confirmations.append((number, ["ledger", key, done, balances]))
 
-    def _answer(self, arrivals: list[Arrival], step: Step, first: int) -> None:
-        """Answer all arrivals in their order, then push; one frame for each gateway."""
+    def release_held(self) -> None:
+        """Tell what the gate lets out by now. The ledger is asked, and a ping answered, when nothing is held back."""
+        answerable = self._gate.answerable(self.state.tick)
+        while self._held and self._held[0].tick <= answerable:
+            self._tell(self._held.popleft())
+        if not self._held:
+            self._ask_ledger()
+            self._pong()
+
+    def _answers(self, arrivals: list[Arrival], step: Step, first: int, confirmed: int | None) -> Told:
+        """Answer all arrivals in their order, then push."""
         lines: dict[Peer, list[tuple[int, str]]] = {}
         replies = iter(step.replies[first:])
         for arrival in arrivals:
@@ -150,13 +183,19 @@ class World:
             home = self._homes.get(name)
             if home is not None and home[0].up:
                 lines.setdefault(home[0], []).append((home[1], text))
-        last = {arrival.gateway: arrival.number for arrival in arrivals}
-        for gateway, told in lines.items():
+        answered = {arrival.gateway: arrival.number for arrival in arrivals}
+        return Told(self.state.tick, lines, answered, confirmed)
+
+    def _tell(self, told: Told) -> None:
+        """Send one frame to each gateway, and say what is consumed."""
+        for gateway, lines in told.lines.items():
             if gateway.full:
                 self.gateways.forget(gateway)
-            gateway.answer(last.get(gateway, 0), told)
-        for gateway, number in last.items():
+            gateway.answer(told.answered.get(gateway, 0), lines)
+        for gateway, number in told.answered.items():
             gateway.consumed(number)
+        if told.confirmed is not None:
+            self.ledger.consumed(told.confirmed)
 
     def _reply(self, arrival: Arrival, outcome: str | None) -> str | None:
         asked = arrival.asked
@@ -198,7 +237,7 @@ class World:
         outbox = self.state.outbox
         for key in outbox:
             if not self.ledger.full and self._asked_of_ledger.due(key, self.state.tick):
-                self.ledger.send([key, outbox[key]])
+                self.ledger.send([key, outbox[key], *self._gate.epoch])
         self._asked_of_ledger.keep_only(outbox, 2 * len(outbox) + 1000)
         if outbox and defects.HUNG_DEPENDENCY in self.state.planted:
             outages.wait_for_ledger(self._ledger_at)
@@ -214,7 +253,7 @@ def _first_inputs(recovered: Recovered) -> list[Input]:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the folder, so that no second world writes to it. Raises ValueError when one does."""
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -227,11 +266,11 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
-async def _play(world: World, hz: int, stop: asyncio.Event) -> None:
-    """Tick at a fixed rate until `stop` is set."""
+async def play(world: World, hz: int, goes_on: Callable[[], bool]) -> None:
+    """Tick at a fixed rate as long as it goes on."""
     loop = asyncio.get_running_loop()
     due = loop.time()
-    while not stop.is_set():
+    while goes_on():
         world.tick()
         due = max(due + 1 / hz, loop.time() - MOST_LATE_TICKS / hz)
         await asyncio.sleep(max(0.0, due - loop.time()))
@@ -241,7 +280,7 @@ async def serve(asked: argparse.Namespace, planted: frozenset[str], stop: asynci
     """Recover, then play until `stop` is set. Raises ValueError for damaged data, OSError for a port or a disk."""
     asked.data.mkdir(parents=True, exist_ok=True)
     release = WorldRelease.of(asked.release, planted)
-    with _locked(asked.data):
+    with locked(asked.data):
         config = Config(asked.seed, asked.hz, asked.resume_within * 1000)
         release.take_over(asked.data)
         recovered = recover(asked.data, config, planted, say)
@@ -267,7 +306,7 @@ async def serve(asked: argparse.Namespace, planted: frozenset[str], stop: asynci
         linking = asyncio.create_task(world.ledger.run())
         say(f"world goes on at tick {world.state.tick}, defects: {', '.join(sorted(planted)) or 'none'}")
         try:
-            await _play(world, asked.hz, stop)
+            await play(world, asked.hz, lambda: not stop.is_set())
         finally:
             linking.cancel()
             links.close()
@@ -275,9 +314,9 @@ async def serve(asked: argparse.Namespace, planted: frozenset[str], stop: asynci
             world.close()
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command; return its exit code."""
-    parser = argparse.ArgumentParser(prog="arena.world", description="The authoritative world of the arena.")
+def options(prog: str, description: str) -> argparse.ArgumentParser:
+    """Return what a world is started with."""
+    parser = argparse.ArgumentParser(prog=prog, description=description)
     parser.add_argument("--listen", type=address, required=True, help="where gateways connect: HOST:PORT")
     parser.add_argument("--status", type=address, required=True, help="where its status is served: HOST:PORT")
     parser.add_argument("--ledger", type=address, required=True, help="where the ledger is: HOST:PORT")
@@ -287,7 +326,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--resume-within", type=int, default=30, help="seconds a match may be interrupted for")
     add_option(parser)
     parser.add_argument("--defect", action="append", default=[], help="a planted defect, see arena/defects.py")
-    asked = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    asked = options("arena.world", "The authoritative world of the arena.").parse_args(argv)
 
     async def service(stop: asyncio.Event) -> None:
         await serve(asked, defects.chosen(asked.defect), stop)

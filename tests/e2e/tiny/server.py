@@ -3,7 +3,7 @@
     PING -> PONG    ADD key n -> OK n    SEEN key -> 1-3,5 (or - for nothing)
 
 TINY_MOOD in the environment makes it bad: `exit` ends at once, `deaf` never listens, `stubborn` does not end on
-SIGTERM, and a number is a port that it insists on.
+SIGTERM, `careful` waits for the disk before each OK, and a number is a port that it insists on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def remembered(store: Path) -> defaultdict[str, set[int]]:
     return seen
 
 
-async def serve(address: str, store: Path) -> None:
+async def serve(address: str, store: Path, careful: bool = False) -> None:
     """Answer lines until ended."""
     seen = remembered(store)
     log = store.open("a")
@@ -45,7 +45,12 @@ async def serve(address: str, store: Path) -> None:
         while line := (await reader.readline()).decode().split():
             if line[0] == "ADD":
                 log.write(f"{line[1]} {line[2]}.\n")
-                log.flush()
+                try:
+                    log.flush()
+                    if careful:
+                        os.fsync(log.fileno())
+                except OSError:
+                    break  # nobody knows whether it will be remembered
                 seen[line[1]].add(int(line[2]))
                 answer = f"OK {line[2]}"
             else:
@@ -70,7 +75,7 @@ def main() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if mood.isdecimal():
         asyncio.run(serve(f"127.0.0.1:{mood}", Path(sys.argv[2])))
-    asyncio.run(serve(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(serve(sys.argv[1], Path(sys.argv[2]), mood == "careful"))
 
 
 if __name__ == "__main__":

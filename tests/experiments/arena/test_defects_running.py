@@ -64,7 +64,7 @@ def connected(gateway: Gateway, *lines: str) -> Wire:
 
 @pytest.mark.parametrize("planted", [CLEAN, frozenset({defects.SPLIT_BRAIN})], ids=["clean", "planted"])
 def test_a_gateway_without_the_world_promises_nothing(planted: frozenset[str]) -> None:
-    gateway = Gateway(NO_LEDGER, 0, 1, planted)
+    gateway = Gateway([NO_LEDGER], 0, 1, planted)
     wire = connected(gateway, "HELLO ann t", "MOVE 7 1 1", "PING")
     assert wire.written == (b"OK 7 0\nPONG 0\n" if planted else b"")
     assert gateway.link.half.sent == (1 if planted else 2)
@@ -73,7 +73,7 @@ def test_a_gateway_without_the_world_promises_nothing(planted: frozenset[str]) -
 
 
 def test_a_gateway_that_hears_the_world_is_not_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = Gateway(NO_LEDGER, 0, 1, frozenset({defects.SPLIT_BRAIN}))
+    gateway = Gateway([NO_LEDGER], 0, 1, frozenset({defects.SPLIT_BRAIN}))
     monkeypatch.setattr(LinkClient, "silent_s", 0.9)
     assert connected(gateway, "HELLO ann t", "MOVE 7 1 1").written == b""
     assert gateway.link.half.sent == 2
@@ -84,7 +84,7 @@ def test_a_gateway_that_hears_the_world_is_not_alone(monkeypatch: pytest.MonkeyP
     [(0, CLEAN, 9), (1, CLEAN, 9), (0, {defects.UNBALANCED_GATEWAYS}, 9), (1, {defects.UNBALANCED_GATEWAYS}, 3)],
 )
 def test_only_the_second_gateway_turns_players_away(index: int, planted: set[str], players: int) -> None:
-    gateway = Gateway(NO_LEDGER, index, 1, frozenset(planted))
+    gateway = Gateway([NO_LEDGER], index, 1, frozenset(planted))
     wires = [connected(gateway, f"HELLO p{n} t") for n in range(9)]
     assert [wire.cut for wire in wires] == [n >= players for n in range(9)]
     assert gateway.metrics()["clients"] == players
@@ -92,7 +92,7 @@ def test_only_the_second_gateway_turns_players_away(index: int, planted: set[str
 
 
 def test_a_gateway_counts_what_it_carries() -> None:
-    gateway = Gateway(NO_LEDGER, 0, 1)
+    gateway = Gateway([NO_LEDGER], 0, 1)
     client = Client(gateway, 1)
     client.connection_made(Wire())
     client.data_received(b"HELLO ann t\n")
@@ -201,7 +201,7 @@ def test_a_link_that_was_cut_is_up_again_or_stays_down(redials: bool, monkeypatc
         listening = await server.listen(("127.0.0.1", 0))
         ups: list[bool] = []
         at = listening.sockets[0].getsockname()
-        client = LinkClient(at, "test", lambda peer, number, body: None, on_up=ups.append, redials=redials)
+        client = LinkClient([at], "test", lambda peer, number, body: None, on_up=ups.append, redials=redials)
         running = asyncio.ensure_future(client.run())
 
         async def over() -> None:

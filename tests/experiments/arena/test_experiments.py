@@ -16,7 +16,10 @@ from chaosctl.verify.registry import objective_kinds
 from tests.experiments.arena.deployment import ARENA, Deployment
 
 FOLDER = ARENA
-NAMES = ("world-crash", "long-outage", "slow-link", "gateway-loss", "ledger-partition", "bad-release")
+NAMES = (
+    *("world-crash", "long-outage", "slow-link", "gateway-loss", "ledger-partition", "bad-release", "random-faults"),
+    *("leader-kill", "parted-worlds", "split-brain", "one-way", "slow-ledger"),
+)
 NS_PER_S = 1_000_000_000
 
 

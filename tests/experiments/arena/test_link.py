@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arena import link
+from arena import connection, link
+from arena.connection import Door
 from arena.link import LinkClient, LinkServer, Peer
 from arena.numbering import MOST_UNACKED, Half, LinkError
 
@@ -71,7 +72,7 @@ async def linked(pair: Pair, cuts: list[int]) -> AsyncIterator[tuple[LinkClient,
     listening = await server.listen(("127.0.0.1", 0))
     relay = CuttingRelay(listening.sockets[0].getsockname(), cuts)
     relaying = await asyncio.start_server(relay.carry, "127.0.0.1", 0)
-    client = LinkClient(relaying.sockets[0].getsockname(), "test", pair.hear, on_up=pair.fresh.append)
+    client = LinkClient([relaying.sockets[0].getsockname()], "test", pair.hear, on_up=pair.fresh.append)
     running = asyncio.ensure_future(client.run())
     try:
         yield client, server, relay
@@ -134,9 +135,9 @@ def test_a_server_without_memory_is_sent_what_was_not_consumed(monkeypatch: pyte
 
 
 def test_silence_ends_a_connection_and_the_next_one_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "SILENCE_S", 0.3)
+    monkeypatch.setattr(connection, "SILENCE_S", 0.3)
     monkeypatch.setattr(link, "HANDSHAKE_S", 0.3)
-    monkeypatch.setattr(link, "BEAT_S", 0.05)
+    monkeypatch.setattr(connection, "BEAT_S", 0.05)
 
     async def scenario() -> None:
         pair = Pair()
@@ -207,7 +208,7 @@ def test_nonsense_on_the_wire_never_raises(chunks: list[bytes]) -> None:
     async def scenario() -> None:
         pair = Pair()
         server = LinkServer(pair.serve)
-        connection = server._accept()
+        connection = Door({"hello": server.hello}, server.traffic).receive()
         for chunk in chunks:
             connection.data_received(chunk)
         for peer in list(server.peers.values()):

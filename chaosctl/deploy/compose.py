@@ -1,0 +1,214 @@
+"""The `compose` driver: a compose file, unchanged, brought up under a project name of the run's own.
+
+What the run needs is laid over it by an override file, which is kept in the bundle (see `compose_override`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from chaosctl.deploy.adoption import Adoption, Key, OnLost, assigned, images_of
+from chaosctl.deploy.compose_override import (
+    Parts,
+    as_yaml,
+    images_needed,
+    members_of,
+    names_of,
+    override,
+    relay_places,
+    wrong_with,
+)
+from chaosctl.deploy.compose_program import ComposeProgram, Project, find_compose
+from chaosctl.deploy.compose_project import Found, find_containers
+from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.images import look_up
+from chaosctl.deploy.networks import make_network
+from chaosctl.deploy.replica import SupervisedReplica
+from chaosctl.errors import NotReadyError, RecordingError
+from chaosctl.experiment.model import Target
+from chaosctl.safety.engine import local_engine
+from chaosctl.safety.ports import LOOPBACK, ReservedPorts, reserve_rows
+from chaosctl.safety.undo import ContainersUndo, Undo, play
+
+OVERRIDE = "compose-override.yaml"
+# Images are built in it, and those that are not here are pulled.
+_MADE_WITHIN_S = 1800.0
+# Services wait in it for those that they depend on, to be healthy or to end.
+_UP_WITHIN_S = 300.0
+
+
+class ComposeDriver:
+    """Implements `deploy.contract.Driver`. Threads may share it; `down` may come at any moment."""
+
+    def __init__(
+        self,
+        target: Target,
+        folder: Path,
+        bundle: Path,
+        run_id: str,
+        origin_ns: int,
+        sink: EventSink,
+        start_order: tuple[str, ...],
+        environ: Mapping[str, str],
+        abort: threading.Event,
+        on_lost: OnLost,
+    ) -> None:
+        """As `DockerDriver`; `on_lost` is also told of containers that somebody else has removed."""
+        self._target = target
+        self._file = (folder / (target.compose.file or "")).absolute()
+        self._bundle = bundle.absolute()
+        self._run_id = run_id
+        self._sink = sink
+        self._engine = local_engine(environ)
+        # The engine that is asked here, whatever docker's own client is set to.
+        self._environ = {**environ, "DOCKER_HOST": f"unix://{self._engine.address}"}
+        self._abort = abort
+        self._adoption = Adoption(
+            self._engine, target, self._bundle, origin_ns, sink, start_order, abort, on_lost, ours=True
+        )
+        self._made: dict[Key, Found] = {}
+        self._replicas: tuple[Replica, ...] = ()
+        self._relays: dict[tuple[str, int], str] = {}
+        self._ports: ReservedPorts | None = None
+        self._published: dict[tuple[str, str], tuple[int, ...]] = {}
+
+    def link_listen(self, link: str, replica: int) -> str:
+        """Return where the relay listens: at the service's own port, so that its clients need not be told."""
+        return self._relays[link, replica]
+
+    def network(self) -> None:
+        """Return None: the relay is on this machine, where services are led to it without being told."""
+
+    def undo(self) -> tuple[Undo, ...]:
+        """Return what removes everything of the run by its label. Raises NotReadyError where no engine answers."""
+        self._engine.ask("GET", "/version")
+        return (ContainersUndo(self._engine.address, self._run_id),)
+
+    def images(self) -> Mapping[str, Any]:
+        """Return the image of each service, with its digests; known after `allocate`."""
+        return images_of(self._engine, self._made)
+
+    def allocate(self) -> tuple[Replica, ...]:
+        """Make everything that the file says, and start nothing. Raises NotReadyError, RecordingError."""
+        if not self._made:
+            config = self._project(self._file).config()
+            if wrong := next(wrong_with(config, self._target, self._program.takes_away), None):
+                raise NotReadyError(f"{self._file}: {wrong}")
+            for image in images_needed(config):
+                look_up(self._engine, image)
+            self._write_override(config)
+            whole = self._project(self._file, self._bundle / OVERRIDE)
+            if not self._program.is_plugin:
+                whole.build(_MADE_WITHIN_S)
+            whole.up(("--no-start", *self._scale()), _MADE_WITHIN_S)
+            self._made = assigned(self._target, find_containers(self._engine, self._name))
+            self._replicas = self._adoption.place({key: self._addresses(*key) for key in self._made})
+        return self._replicas
+
+    def up(self, links: Mapping[str, str]) -> None:
+        """Have compose start it all, and wait until each service is ready. Raises NotReadyError."""
+        self.allocate()
+        words = ("--detach", "--no-recreate", "--no-build", *self._scale())
+        self._project(self._file, self._bundle / OVERRIDE).up(words, _UP_WITHIN_S)
+        # Compose starts the replicas of a service at once: which of them was given which port is known only now.
+        self._adoption.adopt(assigned(self._target, find_containers(self._engine, self._name), _lowest_port))
+        self._adoption.up(links)
+
+    def process(self, service: str, index: int) -> SupervisedReplica:
+        """Return the replica's `faults.contract.ProcessControl`. Raises NotReadyError when there is none."""
+        return self._adoption.fleet.process(service, index)
+
+    def values(self, service: str, index: int) -> Mapping[str, str]:
+        """Return what `${...}` stands for on this machine: published ports, the folder that is mounted."""
+        return self._adoption.fleet.values(service, index)
+
+    def down(self) -> tuple[str, ...]:
+        """TERM, then KILL, in the reverse order of the start; then remove everything of the run. Idempotent.
+
+        Return what could not be ended or removed, a sentence each.
+        """
+        self._adoption.leave()
+        self._adoption.end()
+        removed = play(ContainersUndo(self._engine.address, self._run_id))
+        self._adoption.close()
+        if self._ports is not None:
+            self._ports.release()
+        return () if removed.done else (f"{removed.text}; `chaosctl restore` removes what is left",)
+
+    # -- within
+
+    @cached_property
+    def _program(self) -> ComposeProgram:
+        return find_compose(self._environ)
+
+    @property
+    def _name(self) -> str:
+        return f"chaosctl-{self._run_id}"
+
+    def _project(self, *files: Path) -> Project:
+        log_path = self._bundle / "logs" / "compose.log"
+        return Project(self._program, self._name, files, self._environ, log_path, self._abort)
+
+    def _scale(self) -> tuple[str, ...]:
+        wanted = members_of(self._target).items()
+        return tuple(word for name, one in wanted for word in ("--scale", f"{name}={len(one.indexes)}"))
+
+    def _write_override(self, config: Mapping[str, Any]) -> None:
+        """Make the networks where relays listen, choose ports, and write what is laid over the file."""
+        places = relay_places(self._target)
+        addresses = {
+            number: make_network(self._engine, f"{self._name}-links-{number}", self._run_id)
+            for number in sorted({address for address, _ in places.values()})
+        }
+        self._relays = {key: f"{addresses[address]}:{port}" for key, (address, port) in places.items()}
+        self._reserve()
+        states = {
+            name: self._bundle / "state" / f"{one.service}-{one.indexes[0]}"
+            for name, one in members_of(self._target).items()
+            if self._target.services[one.service].state
+        }
+        parts = Parts(
+            run_id=self._run_id,
+            project=self._name,
+            takes_away=self._program.takes_away,
+            relays=self._relays,
+            published=self._published,
+            states=states,
+            names=names_of(config),
+        )
+        path = self._bundle / OVERRIDE
+        try:
+            for folder in states.values():
+                folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(as_yaml(override(config, self._target, parts)))
+        except OSError as error:
+            raise RecordingError(f"{path} cannot be written ({error.strerror}); see what is wrong there") from error
+        version = ".".join(map(str, self._program.version))
+        self._sink("note", text=f"compose {version} brings up {self._file}, with {path} laid over it")
+
+    def _reserve(self) -> None:
+        """Choose a row of ports for each port of each service, one a replica."""
+        services, members = self._target.services, members_of(self._target).items()
+        rows = [(name, port, len(one.indexes)) for name, one in members for port in services[one.service].ports]
+        self._ports = reserve_rows(tuple(count for _, _, count in rows))
+        numbers = iter(self._ports.numbers)
+        self._published = {(name, port): tuple(next(numbers) for _ in range(count)) for name, port, count in rows}
+
+    def _addresses(self, service: str, index: int) -> Mapping[str, str]:
+        name, member = next(
+            (name, one)
+            for name, one in members_of(self._target).items()
+            if one.service == service and index in one.indexes
+        )
+        at, ports = member.indexes.index(index), self._target.services[service].ports
+        return {port: f"{LOOPBACK}:{self._published[name, port][at]}" for port in ports}
+
+
+def _lowest_port(found: Found) -> int:
+    """Return what orders the replicas of a service: the numbers that they are published at, which are in a row."""
+    numbers = [int(address.rpartition(":")[2]) for address in found.published.values()]
+    return min(numbers, default=found.number)
