@@ -17,9 +17,14 @@ if TYPE_CHECKING:
 
 def overrides_of(recording: Recording) -> list[str]:
     """Return what `--set` changed when the run was made."""
+    return option_of(recording, "--set")
+
+
+def option_of(recording: Recording, name: str) -> list[str]:
+    """Return every value that the run was given for an option (`--relay-image`)."""
     words = shlex.split(str(recording.run.get("command", "")))
-    overrides = [after for word, after in pairwise(words) if word == "--set"]
-    return overrides + [word.removeprefix("--set=") for word in words if word.startswith("--set=")]
+    apart = [after for word, after in pairwise(words) if word == name]
+    return apart + [word.removeprefix(f"{name}=") for word in words if word.startswith(f"{name}=")]
 
 
 def experiment_of(recording: Recording) -> Loaded:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from chaosctl.verify.contract import Verdict
 
 EXPERIMENT = "experiment.yaml"
+# What a run was told beside its experiment, and is told again.
+HOW = ("--relay", "--relay-image", "--toxiproxy")
 # Bringing up and down, and judging: what a run takes beyond its load, before one was seen.
 BESIDE_LOAD_S = 10.0
 
@@ -62,7 +64,7 @@ def command(
     player = _Player(_how(recording, loaded, allow_external), folder, name)
     bounds = _Bounds(runs, time.monotonic() + within_s, plan.end_ns / 1e9 + BESIDE_LOAD_S)
     found = _search(plan, player.status, bounds)
-    raise typer.Exit(_say(found, player, bundle, loaded, overrides_of(recording)))
+    raise typer.Exit(_say(found, player, recording, overrides_of(recording)))
 
 
 def _seconds(within: str) -> float:
@@ -117,15 +119,18 @@ def _refuse_if_full(folder: Path) -> None:
 
 def _how(recording: Recording, loaded: Loaded, allow_external: str | None) -> running.How:
     """Return how the run was made: over the same kind of relay."""
+    from chaosctl.cli.recorded import option_of
     from chaosctl.runner.relays import WantedRelay
 
     said = recording.events_named("relay")
     relay = dict(said[0].fields) if said else {}
     attached = relay.get("started_by_us") is False
     kind = "container" if relay.get("in_container") else str(relay.get("kind", "auto"))
+    url = str(relay["api_url"]) if attached and "api_url" in relay else None
+    image = next(iter(option_of(recording, "--relay-image")), None)
     return running.How(
         loaded=loaded,
-        relay=WantedRelay(kind, str(relay["api_url"]) if attached and "api_url" in relay else None),
+        relay=WantedRelay(kind, url, image),
         mode="quiet",
         latest=None,
         allow_external=allow_external,
@@ -231,8 +236,10 @@ def _search(plan: Plan, status: Callable[[Plan, int], str], bounds: _Bounds) -> 
     return _Found(smallest, minimal, bounds.played, len(plan.faults), unclear, over)
 
 
-def _say(found: _Found, player: _Player, bundle: Path, loaded: Loaded, overrides: Sequence[str]) -> int:
+def _say(found: _Found, player: _Player, recording: Recording, overrides: Sequence[str]) -> int:
     """Print and write what was found. Return the exit code."""
+    from chaosctl.cli.recorded import option_of
+
     if found.over is not None:
         typer.echo("\n".join(found.over.notes[:1]) or f"a run ended early: {found.over.ended}", err=True)
     if found.plan is None:
@@ -243,12 +250,15 @@ def _say(found: _Found, player: _Player, bundle: Path, loaded: Loaded, overrides
             )
         return int(ExitCode.INCONCLUSIVE) if found.over is None else found.over.exit_code
     sentence = _sentence(found, player.name)
-    file = _write(found.plan, player.folder, loaded, overrides, [f"What is left of {bundle.name}.", sentence])
+    said = [f"What is left of {recording.folder.name}.", sentence]
+    file = _write(found.plan, player.folder, player.how.loaded, overrides, said)
     _show(found.plan)
     typer.echo(sentence)
     kept = [text for text in overrides if not text.startswith(("timeline", "chaos"))]
     sets = "".join(f" --set {shlex.quote(text)}" for text in kept)
-    typer.echo(f"Show it: chaosctl run {shlex.quote(str(file))}{sets} --seed {found.plan.seed}")
+    how = "".join(f" {option} {shlex.quote(one)}" for option in HOW for one in option_of(recording, option)[:1])
+    how += f" --allow-external {_name(found.plan)}" * (player.how.allow_external is not None)
+    typer.echo(f"Show it: chaosctl run {shlex.quote(str(file))}{sets} --seed {found.plan.seed}{how}")
     return int(ExitCode.PASS) if found.over is None else found.over.exit_code
 
 
@@ -279,8 +289,13 @@ def _write(plan: Plan, folder: Path, loaded: Loaded, overrides: Sequence[str], s
     extends = os.path.relpath(loaded.path.resolve(), folder.resolve())
     written = fault_items(loaded.path, overrides, os.environ)
     file = folder / EXPERIMENT
-    write_atomically(file, excerpt(plan, extends, f"{plan.experiment[:56]}-shrunk", written, said))
+    write_atomically(file, excerpt(plan, extends, _name(plan), written, said))
     return file
+
+
+def _name(plan: Plan) -> str:
+    """Return what the experiment with the faults that are left is called."""
+    return f"{plan.experiment[:56]}-shrunk"
 
 
 def _show(plan: Plan) -> None:

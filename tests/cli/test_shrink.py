@@ -48,12 +48,15 @@ Guilty = Callable[[set[str]], bool]
 class Played:
     """Stands in for the run: the recording fails if the faults that are left are guilty. `ends` may end one early."""
 
+    how: Any
+
     def __init__(self, guilty: Guilty, ends: int | None = None) -> None:
         self.guilty = guilty
         self.ends = ends
         self.plans: list[Plan] = []
 
-    def __call__(self, _how: Any, plan: Plan, folder: Path, run_id: str, _series: Any) -> None:
+    def __call__(self, how: Any, plan: Plan, folder: Path, run_id: str, _series: Any) -> None:
+        self.how = how
         self.plans.append(plan)
         early = len(self.plans) == self.ends
         truth = Truth(
@@ -88,7 +91,7 @@ class Place:
         plan = json.loads(plan_to_json(self.plan))
         plan["objectives"] = json.loads((self.bundle / "plan.json").read_text())["objectives"]
         (self.bundle / "plan.json").write_text(json.dumps(plan))
-        words = f"chaosctl run {self.file} --set swarm.users=5 --seed 7"
+        words = f"chaosctl run {self.file} --set swarm.users=5 --relay container --relay-image toxi:2 --seed 7"
         identity = {"run_id": "run", "seed": 7, "experiment": "many", "file": str(self.file), "command": words}
         (self.bundle / "run.json").write_text(
             json.dumps({**identity, "wall": "2026-01-02T03:04:05", "fingerprint": self.loaded.fingerprint})
@@ -126,7 +129,9 @@ def test_the_few_faults_that_do_it_are_left_and_written_down(place: Place) -> No
     assert [one.id for one in played.plans[0].faults] == place.ids
     assert f"3 faults of {len(place.ids)} left, and errors still fails; without any one of them" in ended.stdout
     file = place.folder / "run-shrunk" / "experiment.yaml"
-    assert f"Show it: chaosctl run {file} --set swarm.users=5 --seed 7" in ended.stdout
+    shown = f"chaosctl run {file} --set swarm.users=5 --seed 7 --relay container --relay-image toxi:2"
+    assert f"Show it: {shown}\n" in ended.stdout
+    assert played.how.relay.image == "toxi:2"
     assert "${DELAY:-60ms}" in file.read_text()
     again = build_plan(load(file, ["swarm.users=5"]), 7, fault_kinds())
     original = {fault.id: fault for fault in place.plan.faults}
