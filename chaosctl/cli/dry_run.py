@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,8 @@ from chaosctl.errors import UsageError
 if TYPE_CHECKING:
     from chaosctl.experiment.loader import Loaded
     from chaosctl.plan.model import Plan
-    from chaosctl.runner.rehearsal import Call
+    from chaosctl.runner.notes import Call
+    from chaosctl.runner.relays import WantedRelay
 
 _TITLES = {
     "up": "Before the load",
@@ -22,16 +24,19 @@ _TITLES = {
 }
 
 
-def show_calls(loaded: Loaded, plan: Plan, relay_url: str | None, trials: int, *, as_json: bool) -> None:
-    """Print every call that a run of this plan would make, for people or as JSON. Raises UsageError."""
+def show_calls(loaded: Loaded, plan: Plan, relay: WantedRelay, trials: int, *, as_json: bool) -> None:
+    """Print every call that a run of this plan would make, for people or as JSON. Raises UsageError, and
+    NotReadyError for what the engine that DOCKER_HOST names cannot be used for."""
     from chaosctl.faults.registry import faults
+    from chaosctl.runner.elsewhere import refuse_what_cannot_be_there
     from chaosctl.runner.rehearsal import rehearse
 
     if trials > 1:
         raise UsageError("--dry-run shows one run; leave --trials out")
-    if (driver := loaded.experiment.target.driver) in ("docker", "compose"):
+    if (driver := loaded.experiment.target.driver) == "compose":
         raise UsageError(f"--dry-run does not know what driver {driver} does; `chaosctl plan` shows what happens when")
-    calls = rehearse(loaded, plan, faults(), relay_url)
+    refuse_what_cannot_be_there(loaded.experiment.target, plan, faults(), relay, os.environ)
+    calls = rehearse(loaded, plan, faults(), relay)
     if as_json:
         typer.echo(json.dumps([asdict(call) for call in calls], indent=2, ensure_ascii=False))
         return

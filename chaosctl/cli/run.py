@@ -104,7 +104,8 @@ def command(
         toxiproxy = _checked_address(toxiproxy)
     loaded = load(file, overrides)
     if dry_run:
-        show_calls(loaded, build_plan(loaded, seed, fault_kinds()), toxiproxy, trials, as_json=as_json)
+        plan = build_plan(loaded, seed, fault_kinds())
+        show_calls(loaded, plan, WantedRelay(relay.value, toxiproxy, relay_image), trials, as_json=as_json)
         return
     refuse_unless_allowed(loaded, allow_external)
     run_id = new_run_id()

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl.deploy.container_checks import container_checks
-from chaosctl.deploy.containers import STATE, ContainerLauncher, Setting
+from chaosctl.deploy.containers import ContainerLauncher, Setting
 from chaosctl.deploy.contract import ContainerNetwork, EventSink, Replica
 from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
-from chaosctl.deploy.fleet import NOTICED_WITHIN_S, Fleet, Sight, end_all, place_in
-from chaosctl.deploy.images import Image, as_recorded, find_images, look_up
+from chaosctl.deploy.fleet import NOTICED_WITHIN_S, Fleet, end_all, place_in
+from chaosctl.deploy.images import Image, as_recorded, find_images
 from chaosctl.deploy.launcher import Command
 from chaosctl.deploy.networks import make_network
 from chaosctl.deploy.replica import Start, SupervisedReplica
 from chaosctl.deploy.restart import Supervisor
+from chaosctl.deploy.within_containers import Version, command_within, inner_port, network_name, sight_within
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Target
@@ -26,9 +27,6 @@ from chaosctl.safety.engine import Engine, named_engine
 from chaosctl.safety.engine_address import host_of
 from chaosctl.safety.ports import LOOPBACK, ReservedPorts, is_taken, reserve_ports
 from chaosctl.safety.undo import ContainersUndo, Undo, play
-
-# Within a container, whose ports are published on loopback only.
-_EVERYWHERE = "0.0.0.0"
 
 
 class DockerDriver:
@@ -78,9 +76,9 @@ class DockerDriver:
         """Return the run's network, where each replica has a name of its own."""
 
         def address_of(service: str, index: int, port: str) -> str:
-            return f"{service}-{index}:{self._inner_port(self._fleet.process(service, index).replica, port)}"
+            return sight_within(self._inner_port).other(self._fleet.process(service, index).replica, port)
 
-        return ContainerNetwork(self._engine, f"chaosctl-{self._run_id}", self._host, address_of)
+        return ContainerNetwork(self._engine, network_name(self._run_id), self._host, address_of)
 
     def undo(self) -> tuple[Undo, ...]:
         """Return what removes everything of the run by its label. Raises NotReadyError where no engine answers."""
@@ -192,9 +190,7 @@ class DockerDriver:
         return found
 
     def _inner_port(self, replica: Replica, port: str) -> int:
-        """Return its number inside: the one that the image has chosen, or the one that it is published as."""
-        chosen = self._target.services[replica.service].container_ports.get(port)
-        return chosen if chosen is not None else int(replica.ports[port].rpartition(":")[2])
+        return inner_port(self._target, replica, port)
 
     def _begin(self, replica: SupervisedReplica) -> Start:
         """Start it for the first time. Raises NotReadyError when it cannot be started here and now."""
@@ -217,22 +213,13 @@ class DockerDriver:
         image: str | None,
     ) -> Command:
         """Return what starts a version of it (see `launcher.CommandOf`)."""
-        values = self._inside(replica)
-        argv = expand(run or replica.definition.run or (), values)
-        own = {**replica.definition.env, **env}
-        whole = dict(zip(own, expand(tuple(own.values()), values), strict=True))
-        made_from = self._images[replica.service].id if image is None else look_up(self._engine, image).id
-        added = {name: whole[name] for name in env}
-        return Command(argv, whole, Path("/"), version, added, made_from, image or "")
+        own = self._images[replica.service].id
+        wanted = Version(version, run, env, image)
+        return command_within(replica.definition, self._inside(replica), wanted, own, self._engine)
 
     def _inside(self, replica: SupervisedReplica) -> Mapping[str, str]:
         """Return what `${...}` stands for within its container."""
-        sight = Sight(
-            own=lambda one, port: f"{_EVERYWHERE}:{self._inner_port(one, port)}",
-            other=lambda one, port: f"{one.service}-{one.index}:{self._inner_port(one, port)}",
-            state=lambda _: STATE,
-        )
-        return self._fleet.values(replica.service, replica.index, sight)
+        return self._fleet.values(replica.service, replica.index, sight_within(self._inner_port))
 
     def _checks(self, replica: SupervisedReplica) -> Any:
         ready, place = replica.definition.ready, replica.replica

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from chaosctl.deploy.contract import Replica
 from chaosctl.deploy.replica import Start, SupervisedReplica
 from chaosctl.errors import NotReadyError, RecordingError
+from chaosctl.safety.exits import Exit
 
 _KILLED_WITHIN_S = 10.0
 # How long an end may take to be noticed, once it has come.
@@ -74,7 +76,31 @@ class Fleet:
         return values_of(self.process(service, index).replica, everyone, self.links, sight)
 
 
-def end_all(replicas: Sequence[SupervisedReplica], within_s: float) -> None:
+class Ending(Protocol):
+    """What `end_all` needs of a replica (see `SupervisedReplica`)."""
+
+    def pid(self) -> int | None:
+        """Return its process id now, None while it is down."""
+        ...
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        ...
+
+    def signal(self, name: str) -> None:
+        """Send a signal to the main process. Raises NotReadyError."""
+        ...
+
+    def exit_of(self, pid: int, within_s: float) -> Exit | None:
+        """Wait for the end of that process."""
+        ...
+
+    def wait_noticed(self, within_s: float) -> None:
+        """Wait until every end was noticed."""
+        ...
+
+
+def end_all(replicas: Sequence[Ending], within_s: float) -> None:
     """End what runs of these: SIGTERM, after `within_s` SIGKILL. What does not end, or cannot be reached, is left to
     their removal."""
     for name, wait_s in (("SIGTERM", within_s), ("SIGKILL", _KILLED_WITHIN_S)):

@@ -10,7 +10,7 @@ import json
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,12 +46,24 @@ def find_images(
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RecordingError(f"{logs} cannot be made ({error.strerror}); give another folder with --out") from error
+
+    def build(name: str, wanted: Build) -> str:
+        return _build(engine, name, wanted, folder, logs / f"build-{name}.log", abort)
+
+    return found_or_built(engine, services, build)
+
+
+def found_or_built(
+    engine: Engine, services: Mapping[str, Service], build: Callable[[str, Build], str]
+) -> Mapping[str, Image]:
+    """Return the image of every service, by service; `build` builds one for a service and returns its id. Raises
+    NotReadyError."""
     built: dict[Build, str] = {}
     found = {}
     for name, service in services.items():
         if service.build is not None:
             if service.build not in built:
-                built[service.build] = _build(engine, name, service.build, folder, logs / f"build-{name}.log", abort)
+                built[service.build] = build(name, service.build)
             found[name] = look_up(engine, built[service.build], f"built from {service.build.dockerfile}")
         else:
             found[name] = look_up(engine, service.image or "")

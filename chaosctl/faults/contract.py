@@ -19,7 +19,7 @@ from chaosctl.safety.exits import Exit
 from chaosctl.safety.inside import Inside
 from chaosctl.safety.standing import Standing
 from chaosctl.safety.throttle import Throttle
-from chaosctl.safety.undo import Undo
+from chaosctl.safety.undo import Played, Undo, play
 
 Stream = Literal["upstream", "downstream"]
 
@@ -251,6 +251,7 @@ class Place:
     `groups`: what a fault that parts replicas does not part, replicas by name; `processes` are then all of them, and
     `lines` the links between services.
     `run_id` is whose processes those are that a fault starts.
+    `play` is what plays an undo which a fault needs done at once.
     `usual_delays_ns`: latency and jitter that a proxy always has (its cohort's), by proxy name; a proof subtracts them.
     """
 
@@ -266,6 +267,7 @@ class Place:
     groups: tuple[tuple[str, ...], ...] = ()
     lines: tuple[Line, ...] = ()
     wires: tuple[Wire, ...] = ()
+    play: Callable[[Undo], Played] = play
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.units import DurationNs
 from chaosctl.faults import containers, firewall
 from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
-from chaosctl.faults.name_server import ADDRESS, PORT, SlowNameServer, ask
 from chaosctl.safety import hosts
 from chaosctl.safety.container import firewall_lacks
 from chaosctl.safety.container_undo import ChainUndo, HostsUndo
+from chaosctl.safety.name_server import ADDRESS, PORT, SlowNameServer
 from chaosctl.safety.undo import Undo
 
 NAME = r"^[A-Za-z0-9]([A-Za-z0-9_-]{0,62}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]{0,62}[A-Za-z0-9])?)*$"
@@ -120,7 +120,7 @@ def _act(fault_id: str, one: Container, params: DnsParams) -> str | None:
         hosts.add(one, f"{address}\t{params.name}", chain)
         return address
     if params.mode == "slow":
-        server = SlowNameServer(one, (params.delay_ns or 0) / 1e9)
+        server = one.answer_late((params.delay_ns or 0) / 1e9)
         rule = f"-p udp -j DNAT --to-destination {server.address}"
         try:
             one.add_chain(chain, (rule,), (f"OUTPUT -d {ADDRESS}/32 -p udp --dport {PORT}",), table="nat")
@@ -137,7 +137,7 @@ def _resolved(one: Container, address: str) -> str:
     try:
         return str(ipaddress.ip_address(address))
     except ValueError:
-        found = ask(one, address, ANSWER_S).addresses
+        found = one.ask_for(address, ANSWER_S).addresses
     if not found:
         raise NotReadyError(f"nothing on its network is called '{address}'; write an address, or a service")
     return found[0]
@@ -149,7 +149,7 @@ def _look(one: Container, params: DnsParams, address: str | None) -> Proof:
         said = f"its /etc/hosts says that {params.name} is {found[0] if found else 'nowhere'}"
         return Proof(address is not None and found[:1] == (address,), said)
     delay_s = (params.delay_ns or 0) / 1e9
-    answer = ask(one, _own_name(one), delay_s + ANSWER_S)
+    answer = one.ask_for(_own_name(one), delay_s + ANSWER_S)
     text = f"its name server {_in_words(answer.outcome)} after {answer.after_s * 1e3:.0f} ms"
     wanted = {"fail": "refused", "drop": "silent", "slow": "answered"}[params.mode]
     return Proof(answer.outcome == wanted and answer.after_s >= delay_s, text)
@@ -160,7 +160,7 @@ def _look_healed(fault_id: str, one: Container, params: DnsParams) -> Proof:
         found = hosts.addresses(one, str(params.name))
         marked = hosts.is_marked(one, firewall.chain_of(fault_id, one))
         return Proof(not marked, f"its /etc/hosts says of {params.name}: {', '.join(found) or 'nothing'}")
-    answer = ask(one, _own_name(one), ANSWER_S)
+    answer = one.ask_for(_own_name(one), ANSWER_S)
     text = f"its name server {_in_words(answer.outcome)} after {answer.after_s * 1e3:.0f} ms"
     chain, table = firewall.chain_of(fault_id, one), "nat" if params.mode == "slow" else "filter"
     left = any(chain in rule.split() for _, rule in one.rules(table))

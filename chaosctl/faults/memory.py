@@ -13,7 +13,7 @@ from chaosctl.errors import NotReadyError
 from chaosctl.experiment.kinds import FaultKind, Params
 from chaosctl.experiment.units import Share, SizeBytes
 from chaosctl.faults import burning, containers, limits, processes
-from chaosctl.faults.contract import Applied, NowNs, Place, Proof
+from chaosctl.faults.contract import Applied, Inside, NowNs, Place, Proof
 from chaosctl.safety import burners, cgroups
 from chaosctl.safety.undo import Undo
 
@@ -24,6 +24,9 @@ UNLIMITED_BYTES = 9_223_372_036_854_771_712
 # The kernel counts in pages, and rounds down.
 ROUNDING_BYTES = 65_536
 CONTROLLERS = ("memory",)
+# Where the kernel says what a group may use, and what it uses, under both versions.
+LIMIT = ("memory", "memory.limit_in_bytes", "memory.max")
+USED = ("memory", "memory.usage_in_bytes", "memory.current")
 # What has been swapped out does not count.
 HELD_AT_LEAST = 0.95
 
@@ -79,10 +82,10 @@ class Memory:
             limits.set_limits(place, lambda _: wanted, now_ns)
         begun = {}
         for process in place.processes if params.pressure is not None else ():
-            pid = processes.inside_of(process).pid
-            wanted_bytes = round((params.pressure or 0) * _limit_bytes(processes.name_of(process), pid))
+            inside = processes.inside_of(process)
+            wanted_bytes = round((params.pressure or 0) * _limit_bytes(processes.name_of(process), inside))
             holding = burning.begin(fault_id, place, process, "hold", wanted_bytes, CONTROLLERS)
-            begun[pid] = holding.workers, wanted_bytes
+            begun[inside.pid] = holding.workers, wanted_bytes
         return Applied(called_ns, now_ns(), containers.targets(found), {"burners": begun})
 
     def prove(self, fault_id: str, place: Place, params: MemoryParams, applied: Applied) -> Proof:
@@ -120,17 +123,25 @@ def as_before(host: Mapping[str, Any]) -> dict[str, int]:
 
 def limit_of(pid: int) -> int | None:
     """Return what the kernel holds a process's group to, None where that is nothing. Raises NotReadyError."""
-    said = cgroups.read(pid, "memory", "memory.limit_in_bytes", "memory.max")
+    return _limit_in(cgroups.read(pid, *LIMIT))
+
+
+def limit_inside(inside: Inside) -> int | None:
+    """Return that of a replica. Raises NotReadyError."""
+    return _limit_in(inside.group_says(*LIMIT))
+
+
+def _limit_in(said: str) -> int | None:
     return int(said) if said.isdecimal() and int(said) < UNLIMITED_BYTES - ROUNDING_BYTES else None
 
 
 def used_of(pid: int) -> int:
     """Return what a process's group uses. Raises NotReadyError."""
-    return int(cgroups.read(pid, "memory", "memory.usage_in_bytes", "memory.current"))
+    return int(cgroups.read(pid, *USED))
 
 
-def _limit_bytes(name: str, pid: int) -> int:
-    if (limit := limit_of(pid)) is None:
+def _limit_bytes(name: str, inside: Inside) -> int:
+    if (limit := limit_inside(inside)) is None:
         raise NotReadyError(f"{name} has no memory limit, so there is no share of it; add `limit:` beside `pressure`")
     return limit
 

@@ -8,9 +8,9 @@ from chaosctl.experiment.kinds import FaultKind
 from chaosctl.faults import burning, containers, limits, processes
 from chaosctl.faults.contract import Applied, Container, NowNs, Place, ProcessControl, Proof
 from chaosctl.faults.ending import NoParams
-from chaosctl.faults.memory import CONTROLLERS, LEAST_BYTES, as_before, limit_of, used_of
+from chaosctl.faults.memory import CONTROLLERS, LEAST_BYTES, USED, as_before, limit_inside
 from chaosctl.safety.burners import Burner
-from chaosctl.safety.undo import Undo, play
+from chaosctl.safety.undo import Undo
 
 # So much it may still take, so that setting the limit does not fail for what it uses at that moment.
 MARGIN_BYTES = 8 * 1024 * 1024
@@ -53,7 +53,7 @@ class Oom:
             counts = {name: _count(name, one) for name, one in filling.items()}
         finally:
             # Without the limit it starts as ever; should this fail, the heal or the keeper plays it again.
-            left = [played.text for played in map(play, undo) if not played.done]
+            left = [played.text for played in map(place.play, undo) if not played.done]
         if left:
             raise NotReadyError("; ".join(left))
         return Applied(called_ns, now_ns(), processes.targets(before), {"processes": before, "counts": counts})
@@ -75,9 +75,9 @@ class Oom:
 
 
 def _fill(fault_id: str, place: Place, process: ProcessControl, container: Container) -> Burner:
-    pid = processes.inside_of(process).pid
-    own = limit_of(pid)
-    limit = max(LEAST_BYTES, used_of(pid) + MARGIN_BYTES)
+    inside = processes.inside_of(process)
+    own = limit_inside(inside)
+    limit = max(LEAST_BYTES, int(inside.group_says(*USED)) + MARGIN_BYTES)
     if own is None or limit < own:
         container.set_limits({"Memory": limit, "MemorySwap": limit})
     fill_bytes = limit if own is None else min(own, limit)

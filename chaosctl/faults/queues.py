@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from chaosctl.errors import NotReadyError
 from chaosctl.faults import containers
 from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof
-from chaosctl.faults.reach import within
 from chaosctl.safety import queues
 from chaosctl.safety.container_undo import QueueUndo
+from chaosctl.safety.namespaces import within
 from chaosctl.safety.undo import Undo
 
 _HEAD = struct.Struct("!IQ")

@@ -5,25 +5,20 @@ The sockets are this process's own, made by threads that enter the namespaces, s
 
 from __future__ import annotations
 
-import ctypes
-import os
 import select
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TypeVar
 
 from chaosctl.errors import NotReadyError
 from chaosctl.faults import containers
 from chaosctl.faults.contract import Container, Line, Place, Proof
+from chaosctl.safety.namespaces import within
 
 Pairs = frozenset[tuple[str, str]]
 """Replicas by name: (from, to)."""
-Made = TypeVar("Made")
 
-CLONE_NEWNET = 0x40000000
 # A proof may take 2 s. What is lost has to stay lost so often, and what is not may be lost now and then.
 LOOK_S = 1.2
 ROUND_S = 0.1
@@ -141,30 +136,3 @@ def _joined(lines: Sequence[Line], namespaces: Mapping[str, str], lost: Pairs) -
         while waiting and (left_s := end_s - time.monotonic()) > 0:
             waiting -= set(select.select([], list(waiting), [], left_s)[1])
         return {key: one not in waiting for key, one in begun.items()}
-
-
-def within(namespace: str, make: Callable[[], Made]) -> Made:
-    """Return what a thread makes that has entered a network namespace (setns(2)). Raises OSError, NotReadyError."""
-    made: list[Made] = []
-    failed: list[OSError] = []
-
-    def enter() -> None:
-        try:
-            handle = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                if ctypes.CDLL(None, use_errno=True).setns(handle, CLONE_NEWNET) != 0:
-                    raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-            finally:
-                os.close(handle)
-            made.append(make())
-        except OSError as error:
-            failed.append(error)
-
-    # The thread ends with it: no other work is ever done there.
-    thread = threading.Thread(target=enter, name="network namespace")
-    thread.start()
-    thread.join()
-    if not made:
-        why = failed[0].strerror if failed else "nothing was made"
-        raise NotReadyError(f"a container's network namespace cannot be entered ({why}); run chaosctl as root")
-    return made[0]

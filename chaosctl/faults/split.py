@@ -124,7 +124,7 @@ class Split:
         called_ns = now_ns()
         with ThreadPoolExecutor(max(1, len(found)), thread_name_prefix="split") as pool:
             addresses = dict(zip(found, pool.map(_addresses, found.values()), strict=True))
-            namespaces = dict(zip(found, pool.map(Container.namespace, found.values()), strict=True))
+            namespaces = dict(zip(found, pool.map(lambda one: one.namespace(), found.values()), strict=True))
             rules = rules_of(lost_in(place, params), addresses, place.lines)
             begin_ns = now_ns()
 

@@ -13,9 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from chaosctl.errors import NotReadyError
-from chaosctl.faults import firewall, processes, reach
+from chaosctl.faults import firewall, processes
 from chaosctl.faults.contract import Applied, Container, NowNs, Place, Proof, Wire
 from chaosctl.safety.container_undo import ChainUndo
+from chaosctl.safety.namespaces import within
 from chaosctl.safety.undo import Undo
 
 LOOK_S = 0.5
@@ -124,7 +125,7 @@ def _connected(wire: Wire) -> str:
             made.connect_ex((address, wire.port))
         return made
 
-    with reach.within(namespace, begin) as made:
+    with within(namespace, begin) as made:
         if not select.select([], [made], [], LOOK_S)[1]:
             return "silent"
         return "refused" if made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) else "accepted"

@@ -56,7 +56,7 @@ def start_in_container(
     """
     named = isinstance(source, str)
     image = _image_named(berth.engine, str(source)) if named else _image_of(berth.engine, Path(source), run_id)
-    made = berth.engine.ask("POST", "/containers/create", _wanted(berth, run_id, image, named=named))
+    made = berth.engine.ask("POST", "/containers/create", wanted(berth, run_id, image, named=named))
     container = RelayContainer(berth, str(made["Id"]), "" if named else image, log_path)
     try:
         berth.engine.ask("POST", f"/containers/{container.id}/start")
@@ -150,7 +150,7 @@ def _wait_until_ready(container: RelayContainer, api_url: str) -> ToxiproxyRelay
             time.sleep(_POLL_S)
 
 
-def _wanted(berth: Berth, run_id: str, image: str, *, named: bool) -> Mapping[str, Any]:
+def wanted(berth: Berth, run_id: str, image: str, *, named: bool) -> Mapping[str, Any]:
     """Return what the engine is told to make. An image that is named has its own way to start the server."""
     published = {API_PORT: berth.api_port, **{port: port for port in berth.ports}}
     return {

@@ -19,6 +19,8 @@ from chaosctl.runner.roles import AskRoles, having_role, in_words
 from chaosctl.safety.undo import HttpUndo
 
 LOOPBACK = "127.0.0.1"
+ProcessOf = Callable[[str, int], ProcessControl]
+"""Returns a replica by its service and its number."""
 ListenOf = Callable[[str, int], str]
 """Where the relay listens for a link and a replica that it leads to; port 0: at any."""
 
@@ -193,7 +195,7 @@ def place_of(
     if planned.acts_on == "link":
         chosen = tuple(p for p in proxies if p.planned.link == on.name and on.cohort in (None, p.planned.cohort))
         if not chosen:
-            return Place(planned.on, wires=_wires(target, on.name, driver), held=held)
+            return Place(planned.on, wires=wires_of(target, on.name, driver.process), held=held)
         first = chosen[0].planned
         usual = {p.name: (p.planned.latency_ns, p.planned.jitter_ns) for p in chosen}
         return Place(
@@ -204,7 +206,7 @@ def place_of(
             usual_delays_ns=usual,
         )
     if groups := planned.params.get("groups"):
-        return _parted(planned, groups, target, proxies, driver, ask)
+        return parted(planned, groups, target, proxies, driver.process, ask)
     where, indexes, roles = planned.on, on.replicas, dict[str, str]()
     if on.role is not None:
         answers = ask(on.name)
@@ -217,13 +219,13 @@ def place_of(
     return Place(where, processes=processes, desks=desks, hello=hello, held=held, roles=roles)
 
 
-def _wires(target: Target, link_name: str, driver: Driver) -> tuple[Wire, ...]:
+def wires_of(target: Target, link_name: str, process_of: ProcessOf) -> tuple[Wire, ...]:
     """Return what a link is made of that no relay carries. Raises NotReadyError where its ends are no containers."""
     link = target.links[link_name]
     client, server = str(link.from_service), link.to
     port = target.services[server].container_ports[link.port or target.services[server].ports[0]]
     ends = {
-        (service, index): driver.process(service, index).container()
+        (service, index): process_of(service, index).container()
         for service in (client, server)
         for index in range(target.services[service].replicas)
     }
@@ -235,15 +237,18 @@ def _wires(target: Target, link_name: str, driver: Driver) -> tuple[Wire, ...]:
     )
 
 
-def _parted(
+def parted(
     planned: PlannedFault,
     groups: Groups,
     target: Target,
     proxies: Sequence[LinkProxy],
-    driver: Driver,
+    process_of: ProcessOf,
     ask: AskRoles,
 ) -> Place:
-    """Return the place of a fault that parts replicas: all of its groups, and the links between services."""
+    """Return the place of a fault that parts replicas: all of its groups, and the links between services.
+
+    Raises NotReadyError where a role leaves that open.
+    """
     parting = Parting(target.services, ask)
     members = parting.members(groups, parse_on(planned.on))
     everybody = dict.fromkeys(member for group in members for member in group)
@@ -253,7 +258,7 @@ def _parted(
         for proxy in proxies
         if (client := target.links[proxy.planned.link].from_service) is not None
     )
-    processes = tuple(driver.process(*member) for member in everybody)
+    processes = tuple(process_of(*member) for member in everybody)
     return Place(
         planned.on,
         processes=processes,

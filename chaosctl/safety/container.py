@@ -21,6 +21,7 @@ from typing import Any
 from chaosctl.errors import NotReadyError
 from chaosctl.safety.engine import Engine, EngineError
 from chaosctl.safety.engine_address import is_remote, shown
+from chaosctl.safety.name_server import Answer, SlowNameServer, ask, real_port
 
 _WITHIN_S = 10.0
 DYING_WITHIN_S = 2.0
@@ -121,7 +122,7 @@ class Container:
         namespace = self.namespace()
         if namespace is None:
             return ()
-        met = map(_COUNTED.fullmatch, inside(namespace, ("iptables-save", "-c", "-t", table)).splitlines())
+        met = map(_COUNTED.fullmatch, self.enter(namespace, ("iptables-save", "-c", "-t", table)).splitlines())
         return tuple((int(one[1]), one[2]) for one in met if one is not None)
 
     def add_chain(
@@ -144,7 +145,7 @@ class Container:
             f"-I {where.partition(' ')[0]} 1{where[len(where.partition(' ')[0]) :]} -j {chain}" for where in jumps
         ]
         made = (f":{checked(chain)} - [0:0]", *(f"-A {chain} {rule}".rstrip() for rule in rules))
-        _change(namespace, table, (*made, *inserted))
+        self._change(namespace, table, (*made, *inserted))
 
     def remove_chain(self, chain: str, table: str = "filter") -> bool:
         """Remove a chain and the jumps to it; other rules stay. Return False if there was none. Raises NotReadyError.
@@ -154,11 +155,11 @@ class Container:
         namespace = self.namespace()
         if namespace is None:
             return False
-        there = inside(namespace, ("iptables-save", "-t", table)).splitlines()
+        there = self.enter(namespace, ("iptables-save", "-t", table)).splitlines()
         if not any(line.startswith(f":{checked(chain)} ") for line in there):
             return False
         jumps = [f"-D {line[3:]}" for line in there if line.startswith("-A ") and line.endswith(f" -j {chain}")]
-        _change(namespace, table, (*jumps, f"-F {chain}", f"-X {chain}"))
+        self._change(namespace, table, (*jumps, f"-F {chain}", f"-X {chain}"))
         return True
 
     def namespace(self) -> str | None:
@@ -182,6 +183,73 @@ class Container:
         if shared:
             raise NotReadyError(f"container {self.id[:12]} uses this machine's own network, which is left alone")
         return str(path)
+
+    def enter(
+        self,
+        namespace: str,
+        argv: Sequence[str],
+        text: str = "",
+        needs: Sequence[str] = _TOOLS,
+        packages: str = _PACKAGES,
+    ) -> str:
+        """Run a program of this machine in its network namespace (see `inside`). Raises NotReadyError."""
+        return inside(namespace, argv, text, needs, packages)
+
+    def _change(self, namespace: str, table: str, lines: Sequence[str]) -> None:
+        """Change a table there, all at once or not at all (iptables-restore(8))."""
+        text = "\n".join((f"*{table}", *lines, "COMMIT", ""))
+        self.enter(namespace, ("iptables-restore", "--noflush", "-w", _LOCK_S), text)
+
+    # -- the names that it asks for
+
+    def ask_for(self, name: str, within_s: float) -> Answer:
+        """Ask its name server, as a program inside does. Raises NotReadyError, also while it is down."""
+        return ask(self._asking(), name, within_s)
+
+    def answer_late(self, delay_s: float) -> SlowNameServer:
+        """Begin to answer in the place of its name server, so much later. Raises NotReadyError, also where it does not
+        ask the engine's."""
+        if (port := real_port(rule for _, rule in self.rules("nat"))) is None:
+            raise NotReadyError(f"container {self.id[:12]} does not ask the engine's name server")
+        return SlowNameServer(self._asking(), port, delay_s)
+
+    def _asking(self) -> str:
+        if (namespace := self.namespace()) is None:
+            raise NotReadyError(f"container {self.id[:12]} is down: it asks for no names")
+        return namespace
+
+    def read_hosts(self) -> str | None:
+        """Return what its /etc/hosts says, a file of the engine on this machine; None where it is gone. Raises
+        NotReadyError."""
+        if (path := self._hosts()) is None:
+            return None
+        try:
+            return path.read_text()
+        except OSError as error:
+            raise NotReadyError(f"{path} cannot be read ({error.strerror}); run chaosctl as root") from error
+
+    def write_hosts(self, text: str) -> None:
+        """In its place, for the container has that very file mounted; whoever reads it meanwhile finds no empty one.
+        Raises NotReadyError, also where it is gone."""
+        if (path := self._hosts()) is None:
+            raise NotReadyError(f"container {self.id[:12]} is gone")
+        data = text.encode()
+        try:
+            with path.open("r+b", 0) as file:
+                os.pwrite(file.fileno(), data, 0)
+                file.truncate(len(data))
+        except OSError as error:
+            raise NotReadyError(f"{path} cannot be written ({error.strerror}); run chaosctl as root") from error
+
+    def _hosts(self) -> Path | None:
+        self.must_be_here()
+        if not (found := self.inspect()):
+            return None
+        if not found.get("HostsPath"):
+            raise NotReadyError(f"container {self.id[:12]} uses this machine's own /etc/hosts, which is left alone")
+        return Path(found["HostsPath"])
+
+    # -- where it is
 
     def must_be_here(self) -> None:
         """Raises NotReadyError where its processes are not those of this machine."""
@@ -220,12 +288,6 @@ def path_of(tool: str) -> str:
 def _path() -> str:
     # Where Debian puts them, which the PATH of an ordinary user leaves out.
     return f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
-
-
-def _change(namespace: str, table: str, lines: Sequence[str]) -> None:
-    """Change a table there, all at once or not at all (iptables-restore(8))."""
-    text = "\n".join((f"*{table}", *lines, "COMMIT", ""))
-    inside(namespace, ("iptables-restore", "--noflush", "-w", _LOCK_S), text)
 
 
 def inside(

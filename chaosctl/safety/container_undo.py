@@ -83,9 +83,10 @@ class StartUndo:
 ContainerUndo = StartUndo | ReconnectUndo | ChainUndo | LimitsUndo | QueueUndo | HostsUndo
 
 
-def play_on_container(action: ContainerUndo) -> Outcome:
-    """Do it, or find that nothing is left to do. Never raises for what the engine or the kernel answer."""
-    container = Container(action.engine, action.container, getattr(action, "network", ""))
+def play_on_container(action: ContainerUndo, container: Container | None = None) -> Outcome:
+    """Do it, or find that nothing is left to do; `container` stands in for the real one. Never raises for what the
+    engine or the kernel answer."""
+    container = container or Container(action.engine, action.container, getattr(action, "network", ""))
     name = f"container {action.container[:12]}"
     if isinstance(action, ReconnectUndo):
         return _outcome(container, lambda: _reconnect(container, action))

@@ -153,11 +153,11 @@ def remove_run(engine: Engine, run_id: str, within_s: float) -> tuple[int, tuple
     removed, quiet = set[str](), 0
     left: tuple[str, ...] = ()
     for _ in range(_ROUNDS):
-        found = _found(engine, run_id, max(1.0, end_s - time.monotonic()))
+        found = found_of(engine, run_id, max(1.0, end_s - time.monotonic()))
         if found:
             quiet = 0
             with ThreadPoolExecutor(_AT_ONCE) as pool:
-                outcomes = list(pool.map(lambda one: _remove(engine, *one), found))
+                outcomes = list(pool.map(lambda one: remove_one(engine, *one), found))
             left = tuple(text for text in outcomes if text)
             removed |= {name for (_, name), text in zip(found, outcomes, strict=True) if not text}
         else:
@@ -170,8 +170,10 @@ def remove_run(engine: Engine, run_id: str, within_s: float) -> tuple[int, tuple
     return len(removed), left
 
 
-def _found(engine: Engine, run_id: str, within_s: float) -> list[tuple[str, str]]:
-    """Return kind and id of what is there: containers first, and while there are some nothing else, for they use it."""
+def found_of(engine: Engine, run_id: str, within_s: float) -> list[tuple[str, str]]:
+    """Return kind and id of what is there: containers first, and while there are some nothing else, for they use it.
+
+    Raises EngineError."""
     label = of_run(run_id)
     if containers := engine.ask("GET", "/containers/json", None, within_s, all=1, filters=label):
         return [("containers", one["Id"]) for one in containers]
@@ -182,8 +184,8 @@ def _found(engine: Engine, run_id: str, within_s: float) -> list[tuple[str, str]
     return found + [("images", one["Id"]) for one in images]
 
 
-def _remove(engine: Engine, kind: str, name: str) -> str | None:
-    """Return what is left, or None."""
+def remove_one(engine: Engine, kind: str, name: str) -> str | None:
+    """Remove one thing of a run by force. Return what is left in a sentence, or None."""
     query = {"containers": {"force": 1, "v": 1}, "images": {"force": 1, "noprune": 1}}.get(kind, {})
     try:
         engine.ask("DELETE", f"/{kind}/{quote(name, safe='')}", **query)

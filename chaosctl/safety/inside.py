@@ -91,6 +91,10 @@ class Inside:
         """Begin to burn beside the main process (see `safety.burners`). Raises NotReadyError."""
         return begin(mark, run_id, self.pid, what, amount, controllers)
 
+    def group_says(self, controller: str, of_version_1: str, of_version_2: str) -> str:
+        """Return what a file of its main process's control group says (see `cgroups.read`). Raises NotReadyError."""
+        return cgroups.read(self.pid, controller, of_version_1, of_version_2)
+
     def own_group(self, controller: str, name: str) -> OwnGroup:
         """Return a control group for them, which is not made yet. Raises NotReadyError."""
         return own_group(self.pid, controller, name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaosctl.errors import NotReadyError
-from chaosctl.safety.container import Container, inside, missing, path_of
+from chaosctl.safety.container import Container, missing, path_of
 
 TOOLS = ("nsenter", "unshare", "ip", "tc")
 PACKAGES = "util-linux and iproute2"
@@ -54,8 +54,8 @@ def add(container: Container, handle: str, words: Sequence[str]) -> None:
     namespace = container.namespace()
     if namespace is None:
         raise NotReadyError(f"container {container.id[:12]} is down: it has no network to act on")
-    for interface in interfaces(_run(namespace, ("ip", "-j", "link", "show"))):
-        _run(namespace, ("tc", "qdisc", "add", "dev", interface, "root", "handle", f"{handle}:", *words))
+    for interface in interfaces(_run(container, namespace, ("ip", "-j", "link", "show"))):
+        _run(container, namespace, ("tc", "qdisc", "add", "dev", interface, "root", "handle", f"{handle}:", *words))
 
 
 def find(container: Container, handle: str) -> tuple[Queue, ...]:
@@ -63,7 +63,7 @@ def find(container: Container, handle: str) -> tuple[Queue, ...]:
     namespace = container.namespace()
     if namespace is None:
         return ()
-    return queues(_run(namespace, ("tc", "-s", "-j", "qdisc", "show")), handle)
+    return queues(_run(container, namespace, ("tc", "-s", "-j", "qdisc", "show")), handle)
 
 
 def remove(container: Container, handle: str) -> bool:
@@ -71,9 +71,9 @@ def remove(container: Container, handle: str) -> bool:
     namespace = container.namespace()
     if namespace is None:
         return False
-    found = queues(_run(namespace, ("tc", "-s", "-j", "qdisc", "show")), handle)
+    found = queues(_run(container, namespace, ("tc", "-s", "-j", "qdisc", "show")), handle)
     for one in found:
-        _run(namespace, ("tc", "qdisc", "del", "dev", one.interface, "root"))
+        _run(container, namespace, ("tc", "qdisc", "del", "dev", one.interface, "root"))
     return bool(found)
 
 
@@ -98,5 +98,5 @@ def _parsed(said: str) -> list[dict[str, Any]]:
         raise NotReadyError("tc and ip do not speak JSON here; install iproute2 4.17 or newer") from error
 
 
-def _run(namespace: str, argv: Sequence[str]) -> str:
-    return inside(namespace, argv, needs=TOOLS, packages=PACKAGES)
+def _run(container: Container, namespace: str, argv: Sequence[str]) -> str:
+    return container.enter(namespace, argv, needs=TOOLS, packages=PACKAGES)

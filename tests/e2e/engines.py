@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 from chaosctl.safety.engine import RUN_LABEL, Engine, of_run
 
 BYSTANDER = "chaosctl-bystander"
+_REQUEST = re.compile(rb"((?:GET|HEAD|POST|PUT|DELETE) \S+) HTTP/1\.1\r\n")
 
 
 def containers(engine: Engine, run_id: str) -> list[str]:
@@ -99,8 +102,24 @@ class Way:
                     pass
             self._open -= ends.keys()
 
-    @staticmethod
-    def _pass_on(one: socket.socket, other: socket.socket) -> bool:
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> bool:
         data = one.recv(65_536)
+        self.seen(data)
         other.sendall(data)
         return bool(data)
+
+    def seen(self, data: bytes) -> None:
+        """Called with whatever goes over it."""
+
+
+class WatchedWay(Way):
+    """One that remembers what was asked of the engine: `POST /containers/...`, each once, in order."""
+
+    def __init__(self, path: Path, engine: Engine) -> None:
+        self.asked: dict[str, None] = {}
+        super().__init__(path, engine)
+
+    def seen(self, data: bytes) -> None:
+        """Remember a request by its first line."""
+        if (found := _REQUEST.match(data)) is not None:
+            self.asked[unquote(found[1].decode())] = None

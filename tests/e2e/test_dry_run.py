@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chaosctl.safety.engine import local_engine
+from tests.e2e.engines import WatchedWay
 from tests.e2e.harness import TINY, Place, Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -63,6 +67,37 @@ def test_it_says_what_a_run_then_does(place: Place) -> None:
     assert f"{killed['service']}[{killed['replica']}]" in by_call(calls, "f4-kill")[0]
     assert len(run.events("service_started")) == 2, "its restart policy brought it back"
     assert "its restart policy" in by_call(calls, "f4-kill")[1]
+
+
+ON_CONTAINERS = (
+    "timeline=[{ at: 0s, for: 300ms, fault: pause, on: tiny },"
+    " { at: 500ms, for: 300ms, fault: cpu, on: tiny, cores: 0.5 },"
+    " { at: 1s, for: 300ms, fault: disconnect, on: tiny },"
+    " { at: 1500ms, fault: kill, on: tiny },"
+    " { at: 3500ms, for: 300ms, fault: kill, on: tiny }]"
+)
+IN_CONTAINERS = ("--set", "target.driver=docker", "--set", ON_CONTAINERS, "--set", "duration=4500ms")
+CHANGES = re.compile(r"(?:POST|PUT|DELETE) /(?:containers|networks)/[^ ]+")
+
+
+@pytest.mark.needs("docker")
+def test_it_says_what_the_engine_is_then_asked(place: Place, tmp_path: Path) -> None:
+    """The engine's own ids are told apart by what they are of: there is one container, and one network."""
+    words = (*IN_CONTAINERS, "--set", "objectives={lost_acks: 0}")
+    dry = place.chaosctl("run", TINY, *words, "--dry-run", "--json", DOCKER_HOST="unix:///nonexistent")
+    assert dry.code == 0, dry
+    told = {found[0] for call in dry.json if (found := CHANGES.match(call["what"])) is not None}
+    way = WatchedWay(tmp_path / "engine.sock", local_engine())
+    run = place.run("watched", *words, DOCKER_HOST=f"unix://{way.path}")
+    ended = run.ended()
+    way.cut()
+    # What is asked is the same however slow the machine is, and so whatever could be proved.
+    assert ended.code in (0, 6), ended
+    assert len(run.events("fault_applied")) == 5, ended
+    named = (re.sub(r"/containers/[0-9a-f]{64}", "/containers/<tiny[0]>", one) for one in way.asked)
+    named = (re.sub(r"/networks/[0-9a-f]{64}", "/networks/chaosctl-RUN", one) for one in named)
+    asked = {one.replace(run.run_id, "RUN") for one in named if CHANGES.match(one)}
+    assert asked == told
 
 
 def by_call(calls: list[dict[str, Any]], by: str) -> list[str]:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from chaosctl.errors import NotReadyError
-from chaosctl.faults import name_server, processes
-from chaosctl.faults.name_server import addresses_in, ask, question
+from chaosctl.faults import processes
 from chaosctl.faults.registry import faults
-from chaosctl.safety import hosts
+from chaosctl.safety import hosts, name_server
+from chaosctl.safety.name_server import addresses_in, question
 from tests.faults.boxes import Box, box
 from tests.faults.conftest import NOT_APPLIED, inject, params_of, prove, prove_healed
 from tests.faults.undoing import undo_elsewhere, undo_of
@@ -132,7 +132,8 @@ def test_two_that_ask_at_once_each_get_their_own_answer_late(one: Box) -> None:
     written = {"mode": "slow", "delay": "300ms"}
     undo = undo_of("dns", one, **written)
     inject(DNS, one.place, written)
-    namespace = name_server.namespace_of(one.container)
+    namespace = one.container.namespace()
+    assert namespace is not None
     asking = [name_server.within(namespace, name_server.datagrams) for _ in range(2)]
     begin_s = time.monotonic()
     for one_of_them, name in zip(asking, ("one", "one-0"), strict=True):
@@ -148,7 +149,7 @@ def test_two_that_ask_at_once_each_get_their_own_answer_late(one: Box) -> None:
     assert time.monotonic() - begin_s > 0.3
     undo_elsewhere(undo)
     DNS.restore("f1", one.place, params_of(DNS, written))
-    assert ask(one.container, "one", 1.0).after_s < 0.3
+    assert one.container.ask_for("one", 1.0).after_s < 0.3
 
 
 def test_an_answer_is_read_with_and_without_pointers() -> None:

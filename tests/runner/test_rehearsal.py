@@ -13,23 +13,24 @@ import pytest
 from typer.testing import CliRunner
 
 from chaosctl.cli.app import app
-from chaosctl.errors import NotReadyError, UsageError
+from chaosctl.errors import NotReadyError
 from chaosctl.experiment.loader import load_experiment
 from chaosctl.faults.registry import fault_kinds, faults
 from chaosctl.plan.build import build_plan
-from chaosctl.runner.rehearsal import Call, rehearse
+from chaosctl.runner.notes import Call
+from chaosctl.runner.rehearsal import rehearse
+from chaosctl.runner.relays import WantedRelay
 from chaosctl.verify.registry import objective_kinds
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "tests/e2e/tiny/tiny.yaml"
 TEXTS = {path: path.read_text() for path in ROOT.glob("experiments/*/*.yaml")}
-# Whole ones, that do not insist on containers, of which there is no dry run.
-EXPERIMENTS = sorted(path for path, text in TEXTS.items() if "\nname:" in text and "driver: docker" not in text)
+EXPERIMENTS = sorted(path for path, text in TEXTS.items() if "\nname:" in text)
 
 
 def calls_of(path: Path = TINY, *overrides: str, relay_url: str | None = None) -> tuple[Call, ...]:
     loaded = load_experiment(path, fault_kinds(), objective_kinds(), overrides=overrides, environ=os.environ)
-    return rehearse(loaded, build_plan(loaded, 7, fault_kinds()), faults(), relay_url)
+    return rehearse(loaded, build_plan(loaded, 7, fault_kinds()), faults(), WantedRelay(url=relay_url))
 
 
 def told(calls: Sequence[Call], by: str) -> list[str]:
@@ -98,6 +99,9 @@ class Refusing:
 
     def inject(self, *_: Any) -> None:
         raise NotReadyError("there is nobody to kill")
+
+    def restore(self, *_: Any) -> None:
+        """Nothing was done."""
 
 
 def test_a_disk_is_made_before_its_service_starts_and_goes_after_it() -> None:
@@ -168,10 +172,18 @@ def test_what_runs_already_is_neither_started_nor_ended(tmp_path: Path) -> None:
     assert told(calls, "f1-command heals") == ["run ssh b start, within 10 s"]
 
 
-def test_on_containers_nothing_is_guessed() -> None:
-    dry = CliRunner().invoke(app, ["run", str(TINY), "--dry-run", "--set", "target.driver=docker"])
-    assert isinstance(dry.exception, UsageError)
-    assert "does not know what driver docker does" in str(dry.exception)
+def test_no_engine_need_be_there() -> None:
+    words = ["run", str(TINY), "--dry-run", "--set", "target.driver=docker"]
+    dry = CliRunner().invoke(app, words, env={"DOCKER_HOST": "unix:///nonexistent"})
+    assert dry.exit_code == 0, dry
+    assert "POST /containers/<tiny[0]>/kill?signal=SIGKILL" in dry.output
+
+
+def test_what_an_engine_elsewhere_cannot_do_is_refused_as_in_a_run() -> None:
+    words = ["run", str(TINY), "--dry-run", "--set", "target.driver=docker", "--relay", "embedded"]
+    dry = CliRunner().invoke(app, words, env={"DOCKER_HOST": "tcp://192.0.2.1:2375"})
+    assert isinstance(dry.exception, NotReadyError)
+    assert "do not reach a relay on this machine" in str(dry.exception)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -48,7 +48,7 @@ class Kernel:
         self.asked: list[str] = []
         self.shown = shown
 
-    def __call__(self, namespace: str, argv: Sequence[str], **_: Any) -> str:
+    def __call__(self, namespace: str, argv: Sequence[str], *_: Any) -> str:
         self.asked.append(" ".join(argv))
         return LINKS if argv[0] == "ip" else self.shown if "show" in argv else ""
 
@@ -56,7 +56,7 @@ class Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     kernel = Kernel()
-    monkeypatch.setattr(queues, "inside", kernel)
+    monkeypatch.setattr(containers, "inside", kernel)
     monkeypatch.setattr(Container, "namespace", lambda _: "/namespace")
     return kernel
 

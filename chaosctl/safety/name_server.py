@@ -1,5 +1,6 @@
 """What a container's name server says, asked from within its network namespace; and one that stands before it and takes
-its time. The engine's own listens at 127.0.0.11 in each container of a network that was made for it."""
+its time. The engine's own listens at 127.0.0.11 in each container of a network that was made for it. Standard library
+only."""
 
 from __future__ import annotations
 
@@ -11,15 +12,14 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chaosctl.errors import NotReadyError
-from chaosctl.faults.contract import Container
-from chaosctl.faults.reach import within
+from chaosctl.safety.namespaces import within
 
 ADDRESS = "127.0.0.11"
 PORT = 53
-REAL_PORT = re.compile(rf"-A DOCKER_OUTPUT .*-p udp .*--to-destination {re.escape(ADDRESS)}:(\d+)")
+_REAL_PORT = re.compile(rf"-A DOCKER_OUTPUT .*-p udp .*--to-destination {re.escape(ADDRESS)}:(\d+)")
 LONGEST_BYTES = 65_535
 POLL_S = 0.5
 _HEADER = struct.Struct("!HHHHHH")
@@ -36,10 +36,11 @@ class Answer:
     addresses: tuple[str, ...] = ()
 
 
-def ask(container: Container, name: str, within_s: float) -> Answer:
-    """Ask the container's name server, as a program inside does. Raises NotReadyError where it has no network."""
+def ask(namespace: str, name: str, within_s: float) -> Answer:
+    """Ask the name server of a container by the file of its network namespace, as a program inside does. Raises
+    NotReadyError where that cannot be entered."""
     begin_s = time.monotonic()
-    with within(namespace_of(container), datagrams) as asking:
+    with within(namespace, datagrams) as asking:
         asking.settimeout(within_s)
         try:
             asking.connect((ADDRESS, PORT))
@@ -57,12 +58,9 @@ def datagrams() -> socket.socket:
     return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
-def namespace_of(container: Container) -> str:
-    """Return the file of its network namespace. Raises NotReadyError while it is down."""
-    namespace = container.namespace()
-    if namespace is None:
-        raise NotReadyError(f"container {container.id[:12]} is down: it asks for no names")
-    return namespace
+def real_port(rules: Iterable[str]) -> int | None:
+    """Return where the engine's name server listens, by the rules of the namespace's nat table; None if it does not."""
+    return next((int(found[1]) for rule in rules if (found := _REAL_PORT.search(rule)) is not None), None)
 
 
 def question(name: str, number: int = 1) -> bytes:
@@ -93,13 +91,9 @@ class SlowNameServer:
     """Listens in a container's network namespace, and passes each question on to the engine's name server only after a
     while. A thread of ours, and so gone with us."""
 
-    def __init__(self, container: Container, delay_s: float) -> None:
-        """Raises NotReadyError where the container does not ask the engine's name server."""
-        found = (REAL_PORT.search(rule) for _, rule in container.rules("nat"))
-        port = next((int(one[1]) for one in found if one is not None), None)
-        if port is None:
-            raise NotReadyError(f"container {container.id[:12]} does not ask the engine's name server")
-        namespace = namespace_of(container)
+    def __init__(self, namespace: str, port: int, delay_s: float) -> None:
+        """`port` is that of the engine's name server (see `real_port`). Raises NotReadyError where the namespace cannot
+        be entered."""
 
         def bound() -> socket.socket:
             made = datagrams()
