@@ -32,8 +32,9 @@ test: setup
 	$(PYTEST) -m '$(MARKS)' tests
 
 # Every planted defect of the arena under the objective that is meant for it; the table stays in docs/.
+JOBS ?= 2
 matrix: setup
-	$(BIN)/python -m tests.matrix --page docs/matrix.md
+	$(BIN)/python -m tests.matrix --jobs $(JOBS) --page docs/matrix.md
 
 # The clean arena over and over, with another seed each round: not one false alarm.
 RUNS ?= 50

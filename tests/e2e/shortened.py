@@ -29,8 +29,8 @@ _WIDE = sets(
     "objectives.recovery.serviceable=3s",
     "objectives.recovery.steady=3s",
 )
-_LOAD = sets("swarm.users=60", "swarm.ramp=1s", "swarm.rate=5/s", "baseline=2s")
-_ARENA = (*_LOAD, *_WIDE, *sets("objectives.latency.p99=2s", "objectives.latency.settle=1s", "objectives.errors=5%"))
+_LOAD = sets("swarm.users=40", "swarm.ramp=1s", "swarm.rate=4/s", "baseline=2s")
+_ARENA = (*_LOAD, *_WIDE, *sets("objectives.latency={p95: 3s, settle: 1s}", "objectives.errors=5%"))
 SHORT: dict[str, tuple[str, ...]] = {
     "world-crash": (
         *_ARENA,
