@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from chaosctl.deploy.contract import Setup
 from chaosctl.deploy.docker import DockerDriver
 from chaosctl.deploy.replica import SupervisedReplica
 from chaosctl.experiment.model import Target
@@ -112,18 +113,19 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=20)
     times = parser.parse_args().times
     with tempfile.TemporaryDirectory() as folder:
-        driver = DockerDriver(
-            Target.model_validate({"driver": "docker", "services": {"one": SERVICE, "five": FIVE}}),
-            Path(folder),
-            Path(folder) / "bundle",
-            f"bench-{uuid.uuid4().hex[:8]}",
-            time.monotonic_ns(),
-            lambda event, /, **fields: None,
-            ("one", "five"),
-            os.environ,
-            threading.Event(),
-            print,
+        setup = Setup(
+            target=Target.model_validate({"driver": "docker", "services": {"one": SERVICE, "five": FIVE}}),
+            folder=Path(folder),
+            bundle=Path(folder) / "bundle",
+            run_id=f"bench-{uuid.uuid4().hex[:8]}",
+            origin_ns=time.monotonic_ns(),
+            sink=lambda event, /, **fields: None,
+            start_order=("one", "five"),
+            environ=os.environ,
+            abort=threading.Event(),
+            on_lost=print,
         )
+        driver = DockerDriver(setup)
         try:
             driver.allocate()
             driver.up({})

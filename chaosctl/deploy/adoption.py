@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from chaosctl.deploy.compose_override import members_of
 from chaosctl.deploy.compose_project import Found
 from chaosctl.deploy.container_checks import container_checks
 from chaosctl.deploy.containers import Box
-from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.contract import Replica, Setup
 from chaosctl.deploy.fleet import NOTICED_WITHIN_S, Fleet, Sight, end_all, place_in
 from chaosctl.deploy.images import as_recorded, look_up
 from chaosctl.deploy.launcher import Command
@@ -33,35 +34,18 @@ _EVERYWHERE = "0.0.0.0"
 
 Key = tuple[str, int]
 """A replica: its service and its index."""
-OnLost = Callable[[str, str], None]
-"""Told, maybe more than once, that a part of the run is gone, and why."""
 
 
 class Adoption:
     """Threads may share it."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        target: Target,
-        bundle: Path,
-        origin_ns: int,
-        sink: EventSink,
-        start_order: tuple[str, ...],
-        abort: threading.Event,
-        on_lost: OnLost,
-        *,
-        ours: bool,
-    ) -> None:
+    def __init__(self, engine: Engine, setup: Setup, *, ours: bool) -> None:
         """`ours`: the run has brought the project up, and takes it down."""
-        self.fleet = Fleet(start_order, abort)
+        self.fleet = Fleet(setup.start_order, setup.abort)
         self.engine_is_gone = threading.Event()
         self._engine = engine
-        self._target = target
-        self._bundle = bundle
-        self._origin_ns = origin_ns
-        self._sink = sink
-        self._on_lost = on_lost
+        self._setup = setup
+        self._target = setup.target
         self._ours = ours
         self._places: dict[Key, Replica] = {}
         self._launcher: AdoptedLauncher | None = None
@@ -70,7 +54,7 @@ class Adoption:
     def place(self, addresses: Mapping[Key, Mapping[str, str]]) -> tuple[Replica, ...]:
         """Make the folders of every replica, and return them all; `addresses` are those of its ports on this machine,
         by name. Raises RecordingError."""
-        self._places = {key: place_in(self._bundle, *key, ports) for key, ports in addresses.items()}
+        self._places = {key: place_in(self._setup.bundle, *key, ports) for key, ports in addresses.items()}
         for place in self._places.values():
             # Whoever an image runs as: it has to write there.
             place.state_dir.chmod(0o777)
@@ -82,7 +66,8 @@ class Adoption:
             self._places[key].name: Box(one.id, one.network, Command((), {}, Path("/")), one.terminal)
             for key, one in found.items()
         }
-        hooks = Hooks(self._ended, self._engine_gone, self._taken_up, lambda why: self._on_lost("deployment", why))
+        lost = partial(self._setup.on_lost, "deployment")
+        hooks = Hooks(self._ended, self._engine_gone, self._taken_up, lost)
         launcher = AdoptedLauncher(self._engine, self.inner_port, boxes, hooks, ours=self._ours)
         self._launcher = launcher
         self.fleet.replicas = {key: self._replica(launcher, self._places[key], one) for key, one in found.items()}
@@ -131,7 +116,7 @@ class Adoption:
                 "add `healthcheck:`, or use another way in `ready`: tcp, http, log, command"
             )
         has_policy = found.policy != _NO_POLICY
-        return AdoptedReplica(place, service, launcher, self._sink, self._origin_ns, has_policy=has_policy)
+        return AdoptedReplica(place, service, launcher, self._setup.sink, self._setup.origin_ns, has_policy=has_policy)
 
     def _checks(self, replica: SupervisedReplica) -> Any:
         ready, place = replica.definition.ready, replica.replica
@@ -157,7 +142,7 @@ class Adoption:
 
     def _engine_gone(self, why: str) -> None:
         self.engine_is_gone.set()
-        self._on_lost("engine", why)
+        self._setup.on_lost("engine", why)
 
 
 def _as_it_is(version: str | None, run: Sequence[str] | None, env: Mapping[str, str], image: str | None) -> Command:

@@ -3,17 +3,14 @@ taken down; what a fault has ended runs again when the run is over, however it i
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from chaosctl.deploy.adoption import Adoption, Key, OnLost, assigned, images_of
+from chaosctl.deploy.adoption import Adoption, Key, assigned, images_of
 from chaosctl.deploy.compose_project import Found, find_containers, projects
-from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.contract import Replica, Setup
 from chaosctl.deploy.replica import SupervisedReplica
 from chaosctl.errors import NotReadyError
-from chaosctl.experiment.model import Target
 from chaosctl.safety.container_undo import StartUndo
 from chaosctl.safety.engine import local_engine
 from chaosctl.safety.ports import LOOPBACK
@@ -24,27 +21,13 @@ from chaosctl.safety.undo import Undo, play
 class AttachedDriver:
     """Implements `deploy.contract.Driver`. Threads may share it; `down` may come at any moment."""
 
-    def __init__(
-        self,
-        target: Target,
-        folder: Path,
-        bundle: Path,
-        run_id: str,
-        origin_ns: int,
-        sink: EventSink,
-        start_order: tuple[str, ...],
-        environ: Mapping[str, str],
-        abort: threading.Event,
-        on_lost: OnLost,
-    ) -> None:
+    def __init__(self, setup: Setup) -> None:
         """As `ComposeDriver`; nothing of the experiment's `folder` is needed."""
-        self._target = target
-        self._project = target.compose.project or ""
-        self._run_id = run_id
-        self._engine = local_engine(environ)
-        self._adoption = Adoption(
-            self._engine, target, bundle.absolute(), origin_ns, sink, start_order, abort, on_lost, ours=False
-        )
+        self._target = setup.target
+        self._project = setup.target.compose.project or ""
+        self._run_id = setup.run_id
+        self._engine = local_engine(setup.environ)
+        self._adoption = Adoption(self._engine, setup, ours=False)
         self._found: dict[Key, Found] = {}
         self._replicas: tuple[Replica, ...] = ()
         self._locks: TargetLocks | None = None

@@ -5,13 +5,12 @@ What the run needs is laid over it by an override file, which is kept in the bun
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from chaosctl.deploy.adoption import Adoption, Key, OnLost, assigned, images_of
+from chaosctl.deploy.adoption import Adoption, Key, assigned, images_of
 from chaosctl.deploy.compose_override import (
     Parts,
     as_yaml,
@@ -24,12 +23,11 @@ from chaosctl.deploy.compose_override import (
 )
 from chaosctl.deploy.compose_program import ComposeProgram, Project, find_compose
 from chaosctl.deploy.compose_project import Found, find_containers
-from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.contract import Replica, Setup
 from chaosctl.deploy.images import look_up
 from chaosctl.deploy.networks import make_network
 from chaosctl.deploy.replica import SupervisedReplica
 from chaosctl.errors import NotReadyError, RecordingError
-from chaosctl.experiment.model import Target
 from chaosctl.safety.engine import local_engine
 from chaosctl.safety.ports import LOOPBACK, ReservedPorts, reserve_rows
 from chaosctl.safety.undo import ContainersUndo, Undo, play
@@ -44,32 +42,18 @@ _UP_WITHIN_S = 300.0
 class ComposeDriver:
     """Implements `deploy.contract.Driver`. Threads may share it; `down` may come at any moment."""
 
-    def __init__(
-        self,
-        target: Target,
-        folder: Path,
-        bundle: Path,
-        run_id: str,
-        origin_ns: int,
-        sink: EventSink,
-        start_order: tuple[str, ...],
-        environ: Mapping[str, str],
-        abort: threading.Event,
-        on_lost: OnLost,
-    ) -> None:
+    def __init__(self, setup: Setup) -> None:
         """As `DockerDriver`; `on_lost` is also told of containers that somebody else has removed."""
-        self._target = target
-        self._file = (folder / (target.compose.file or "")).absolute()
-        self._bundle = bundle.absolute()
-        self._run_id = run_id
-        self._sink = sink
-        self._engine = local_engine(environ)
+        self._target = setup.target
+        self._file = (setup.folder / (setup.target.compose.file or "")).absolute()
+        self._bundle = setup.bundle
+        self._run_id = setup.run_id
+        self._sink = setup.sink
+        self._engine = local_engine(setup.environ)
         # The engine that is asked here, whatever docker's own client is set to.
-        self._environ = {**environ, "DOCKER_HOST": f"unix://{self._engine.address}"}
-        self._abort = abort
-        self._adoption = Adoption(
-            self._engine, target, self._bundle, origin_ns, sink, start_order, abort, on_lost, ours=True
-        )
+        self._environ = {**setup.environ, "DOCKER_HOST": f"unix://{self._engine.address}"}
+        self._abort = setup.abort
+        self._adoption = Adoption(self._engine, setup, ours=True)
         self._made: dict[Key, Found] = {}
         self._replicas: tuple[Replica, ...] = ()
         self._relays: dict[tuple[str, int], str] = {}

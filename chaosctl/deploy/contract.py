@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from chaosctl.experiment.model import Target
 from chaosctl.safety.disk import Disk
 from chaosctl.safety.engine import Engine
 from chaosctl.safety.undo import Undo
@@ -48,6 +50,25 @@ class EventSink(Protocol):
     def __call__(self, event: str, /, **fields: Any) -> None:
         """Record one event, with the present time unless `at_ns` is given."""
         ...
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a driver is told of its run. `folder` is the experiment's; `bundle` is absolute; `start_order` names every
+    service after those that it needs; `environ` names the engine, and is what services begin with; `abort` ends the
+    waiting of `up` early; `on_lost` is told, maybe more than once, that a part of the run (`engine`) is gone, and why.
+    """
+
+    target: Target
+    folder: Path
+    bundle: Path
+    run_id: str
+    origin_ns: int
+    sink: EventSink
+    start_order: tuple[str, ...]
+    environ: Mapping[str, str]
+    abort: threading.Event
+    on_lost: Callable[[str, str], None]
 
 
 class Driver(Protocol):

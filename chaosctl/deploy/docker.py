@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from chaosctl.deploy.container_checks import container_checks
 from chaosctl.deploy.containers import ContainerLauncher, Setting
-from chaosctl.deploy.contract import ContainerNetwork, EventSink, Replica
+from chaosctl.deploy.contract import ContainerNetwork, Replica, Setup
 from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
 from chaosctl.deploy.fleet import NOTICED_WITHIN_S, Fleet, end_all, place_in
 from chaosctl.deploy.images import Image, as_recorded, find_images
@@ -22,7 +21,6 @@ from chaosctl.deploy.restart import Supervisor
 from chaosctl.deploy.within_containers import Version, command_within, inner_port, network_name, sight_within
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
-from chaosctl.experiment.model import Target
 from chaosctl.safety.engine import Engine, named_engine
 from chaosctl.safety.engine_address import host_of
 from chaosctl.safety.ports import LOOPBACK, ReservedPorts, is_taken, reserve_ports
@@ -32,34 +30,16 @@ from chaosctl.safety.undo import ContainersUndo, Undo, play
 class DockerDriver:
     """Implements `deploy.contract.Driver`. Threads may share it; `down` may come at any moment."""
 
-    def __init__(
-        self,
-        target: Target,
-        folder: Path,
-        bundle: Path,
-        run_id: str,
-        origin_ns: int,
-        sink: EventSink,
-        start_order: tuple[str, ...],
-        environ: Mapping[str, str],
-        abort: threading.Event,
-        on_gone: Callable[[str], None],
-    ) -> None:
-        """`folder` is the experiment's; `environ` names the engine; `abort` ends the waiting of `up` early; `on_gone`
-        is called, maybe more than once, when the engine no longer answers. Raises NotReadyError for an engine that
-        cannot be used."""
-        self._target = target
-        self._folder = folder
-        self._bundle = bundle.absolute()
-        self._run_id = run_id
-        self._origin_ns = origin_ns
-        self._sink = sink
-        self._environ = environ
-        self._engine = named_engine(environ)
-        self._host = published_at(self._engine, environ)
-        self._on_gone = on_gone
+    def __init__(self, setup: Setup) -> None:
+        """Raises NotReadyError for an engine that cannot be used."""
+        self._setup = setup
+        self._target = setup.target
+        self._bundle = setup.bundle
+        self._run_id = setup.run_id
+        self._engine = named_engine(setup.environ)
+        self._host = published_at(self._engine, setup.environ)
         self._engine_is_gone = threading.Event()
-        self._fleet = Fleet(start_order, abort)
+        self._fleet = Fleet(setup.start_order, setup.abort)
         self._images: Mapping[str, Image] = {}
         self._gateway = ""
         self._is_fetched = False
@@ -98,7 +78,7 @@ class DockerDriver:
         if not self._fleet.replicas:
             engine, services = self._engine, self._target.services
             logs = self._bundle / "logs"
-            self._images = find_images(engine, services, self._folder, logs, self._fleet.abort)
+            self._images = find_images(engine, services, self._setup.folder, logs, self._fleet.abort)
             self._check_health()
             network = self.network().name
             self._gateway = make_network(engine, network, self._run_id)
@@ -156,11 +136,11 @@ class DockerDriver:
                 try:
                     self._launcher.fetch_state(one.replica)
                 except NotReadyError as error:
-                    self._sink("note", text=f"the state of {one.name} was not fetched: {error}")
+                    self._setup.sink("note", text=f"the state of {one.name} was not fetched: {error}")
 
     def _lost(self, why: str) -> None:
         self._engine_is_gone.set()
-        self._on_gone(why)
+        self._setup.on_lost("engine", why)
 
     def _supervise(self) -> Supervisor:
         if self._supervisor is None:
@@ -183,10 +163,11 @@ class DockerDriver:
             for index in range(service.replicas):
                 published = {port: f"{self._host}:{next(ports)}" for port in service.ports}
                 bare = place_in(self._bundle, name, index, published)
-                place = with_disk(bare, service, self._bundle, self._environ)
+                place = with_disk(bare, service, self._bundle, self._setup.environ)
                 # Whoever an image runs as: it has to write there.
                 place.state_dir.chmod(0o777)
-                found[name, index] = SupervisedReplica(place, service, launcher, self._sink, self._origin_ns)
+                sink, origin_ns = self._setup.sink, self._setup.origin_ns
+                found[name, index] = SupervisedReplica(place, service, launcher, sink, origin_ns)
         return found
 
     def _inner_port(self, replica: Replica, port: str) -> int:

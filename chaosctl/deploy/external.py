@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
-from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.contract import Replica, Setup
 from chaosctl.deploy.fleet import place_in, values_of
 from chaosctl.deploy.readiness import POLL_S, check_of
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
-from chaosctl.experiment.model import Service, Target
+from chaosctl.experiment.model import Service
 from chaosctl.safety.exits import Exit
 from chaosctl.safety.ports import LOOPBACK
 from chaosctl.safety.standing import Standing
@@ -102,26 +100,10 @@ class ExternalReplica:
 class ExternalDriver:
     """Implements `deploy.contract.Driver`."""
 
-    def __init__(
-        self,
-        target: Target,
-        folder: Path,
-        bundle: Path,
-        run_id: str,
-        sink: EventSink,
-        start_order: tuple[str, ...],
-        environ: Mapping[str, str],
-        abort: threading.Event,
-    ) -> None:
-        """`folder` is the experiment's; `abort` ends the waiting of `up` early."""
-        self._target = target
-        self._folder = folder
-        self._bundle = bundle.absolute()
-        self._run_id = run_id
-        self._sink = sink
-        self._start_order = start_order
-        self._environ = dict(environ)
-        self._abort = abort
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._target = setup.target
+        self._run_id = setup.run_id
         self._replicas: dict[tuple[str, int], Replica] = {}
         self._links: dict[str, str] = {}
         self._locks: TargetLocks | None = None
@@ -149,7 +131,7 @@ class ExternalDriver:
             self._locks = TargetLocks(every, self._run_id)
             self._replicas = {
                 (name, index): place_in(
-                    self._bundle, name, index, {port: those[index] for port, those in service.addresses.items()}
+                    self._setup.bundle, name, index, {port: those[index] for port, those in service.addresses.items()}
                 )
                 for name, service in services.items()
                 for index in range(service.replicas)
@@ -160,10 +142,10 @@ class ExternalDriver:
         """Wait until everything is ready. Raises NotReadyError."""
         self.allocate()
         self._links = dict(links)
-        for name in self._start_order:
+        for name in self._setup.start_order:
             for index in range(self._target.services[name].replicas):
                 self._wait_ready(self._replicas[name, index], self._target.services[name])
-                self._sink("service_ready", service=name, replica=index)
+                self._setup.sink("service_ready", service=name, replica=index)
 
     def process(self, service: str, index: int) -> ExternalReplica:
         """Return what stands for the replica. Raises NotReadyError when there is none."""
@@ -186,12 +168,12 @@ class ExternalDriver:
         if (ready := service.ready) is None:
             return
         command = expand(ready.command or (), self.values(replica.service, replica.index))
-        env = {**self._environ, **service.env}
-        check = check_of(ready, replica, command, env, (self._folder / service.folder).absolute())
+        env = {**self._setup.environ, **service.env}
+        check = check_of(ready, replica, command, env, (self._setup.folder / service.folder).absolute())
         within_s = ready.within_ns / 1e9
         end_s = time.monotonic() + within_s
         while not check.holds(max(POLL_S, end_s - time.monotonic())):
-            if self._abort.wait(POLL_S):
+            if self._setup.abort.wait(POLL_S):
                 raise NotReadyError(f"stopped before {replica.name} was ready")
             if time.monotonic() > end_s:
                 raise NotReadyError(

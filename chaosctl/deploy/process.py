@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from chaosctl.deploy.contract import EventSink, Replica
+from chaosctl.deploy.contract import Replica, Setup
 from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
 from chaosctl.deploy.fleet import Fleet, place_in
 from chaosctl.deploy.launcher import Command
@@ -19,7 +18,7 @@ from chaosctl.deploy.replica import Start, SupervisedReplica
 from chaosctl.deploy.restart import Supervisor
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
-from chaosctl.experiment.model import Service, Target
+from chaosctl.experiment.model import Service
 from chaosctl.safety.keeper_client import Keeper
 from chaosctl.safety.label import end_found, end_processes, labelled
 from chaosctl.safety.ports import LOOPBACK, ReservedPorts, is_taken, reserve_ports
@@ -31,26 +30,14 @@ _NOTICED_WITHIN_S = 2.0
 class ProcessDriver:
     """Implements `deploy.contract.Driver`. Threads may share it; `down` may come at any moment."""
 
-    def __init__(
-        self,
-        target: Target,
-        folder: Path,
-        bundle: Path,
-        keeper: Keeper,
-        sink: EventSink,
-        start_order: tuple[str, ...],
-        environ: Mapping[str, str],
-        abort: threading.Event,
-    ) -> None:
-        """`folder` is the experiment's; `start_order` names every service after those that it needs; `abort` ends
-        the waiting of `up` early."""
-        self._target = target
-        self._folder = folder
-        self._bundle = bundle.absolute()
+    def __init__(self, setup: Setup, keeper: Keeper) -> None:
+        self._target = setup.target
+        self._folder = setup.folder
+        self._bundle = setup.bundle
         self._keeper = keeper
-        self._sink = sink
-        self._environ = dict(environ)
-        self._fleet = Fleet(start_order, abort)
+        self._sink = setup.sink
+        self._environ = dict(setup.environ)
+        self._fleet = Fleet(setup.start_order, setup.abort)
         self._supervisor: Supervisor | None = None
         self._ports: ReservedPorts | None = None
 

@@ -31,19 +31,7 @@ def targets(found: tuple[Named, ...]) -> tuple[str, ...]:
 
 def prove_each(place: Place, look: Callable[[Container], Proof]) -> Proof:
     """Look at every container of the place, as often as a proof may, until each shows it. Says what each shows."""
-    seen: list[tuple[str, Proof]] = []
-
-    def all_show_it() -> bool:
-        seen[:] = [(name, _look(container, look)) for name, container in containers_of(place)]
-        return all(proof.proved for _, proof in seen)
-
-    try:
-        proved = processes.wait_until(all_show_it)
-    except NotReadyError as error:
-        return Proof(False, str(error))
-    return Proof(
-        proved and bool(seen), "; ".join(f"{name}: {proof.text}" for name, proof in seen) or "nothing is there"
-    )
+    return processes.prove_all(lambda: [(name, _look(container, look)) for name, container in containers_of(place)])
 
 
 def _look(container: Container, look: Callable[[Container], Proof]) -> Proof:

@@ -43,19 +43,7 @@ def do_each(place: Place, do: Callable[[DiskControl], None], now_ns: NowNs) -> A
 
 def prove_each(place: Place, look: Callable[[DiskControl], Proof]) -> Proof:
     """Look at every disk of the place until each shows it, as often as a proof may. Says what each shows."""
-    seen: list[tuple[str, Proof]] = []
-
-    def all_show_it() -> bool:
-        seen[:] = [(name, _look(disk, look)) for name, disk in disks_of(place)]
-        return all(proof.proved for _, proof in seen)
-
-    try:
-        proved = processes.wait_until(all_show_it)
-    except NotReadyError as error:
-        return Proof(False, str(error))
-    return Proof(
-        proved and bool(seen), "; ".join(f"{name}: {proof.text}" for name, proof in seen) or "nothing is there"
-    )
+    return processes.prove_all(lambda: [(name, _look(disk, look)) for name, disk in disks_of(place)])
 
 
 def _look(disk: DiskControl, look: Callable[[DiskControl], Proof]) -> Proof:

@@ -43,14 +43,7 @@ def _host_of(name: str, container: Container) -> Mapping[str, Any]:
 
 def prove_each(place: Place, look: Callable[[int], Proof]) -> Proof:
     """Look at the main process of every replica of the place, as often as a proof may, until each shows it."""
-    seen: list[tuple[str, Proof]] = []
-
-    def all_show_it() -> bool:
-        seen[:] = [(processes.name_of(one), _look(one, look)) for one in place.processes]
-        return all(proof.proved for _, proof in seen)
-
-    proved = processes.wait_until(all_show_it) and bool(seen)
-    return Proof(proved, "; ".join(f"{name}: {proof.text}" for name, proof in seen) or "nothing is there")
+    return processes.prove_all(lambda: [(processes.name_of(one), _look(one, look)) for one in place.processes])
 
 
 def _look(process: ProcessControl, look: Callable[[int], Proof]) -> Proof:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from chaosctl.errors import NotReadyError
@@ -134,6 +134,21 @@ def wait_until(is_so: Callable[[], bool], within_s: float = LOOK_S) -> bool:
     while not (so := is_so()) and time.monotonic() < until_s:
         pause.wait(POLL_S)
     return so
+
+
+def prove_all(look: Callable[[], Iterable[tuple[str, Proof]]]) -> Proof:
+    """Look, as often as a proof may, until everything that `look` names shows it. Says what each shows."""
+    seen: list[tuple[str, Proof]] = []
+
+    def all_show_it() -> bool:
+        seen[:] = look()
+        return all(proof.proved for _, proof in seen)
+
+    try:
+        proved = wait_until(all_show_it) and bool(seen)
+    except NotReadyError as error:
+        return Proof(False, str(error))
+    return Proof(proved, "; ".join(f"{name}: {proof.text}" for name, proof in seen) or "nothing is there")
 
 
 def prove_up(place: Place) -> Proof:

@@ -17,7 +17,7 @@ from typing import Any
 from chaosctl.clock import Clock
 from chaosctl.deploy.attached import AttachedDriver
 from chaosctl.deploy.compose import ComposeDriver
-from chaosctl.deploy.contract import Driver, Replica
+from chaosctl.deploy.contract import Driver, Replica, Setup
 from chaosctl.deploy.docker import DockerDriver
 from chaosctl.deploy.external import ExternalDriver
 from chaosctl.deploy.process import ProcessDriver
@@ -166,17 +166,23 @@ class Run:
         self._start_everything(replicas)
 
     def _make_driver(self, keeper: Keeper) -> Driver:
-        where = (self._target, self._loaded.folder, self._folder)
-        order, abort = self._plan.start_order, self._stop.event
+        setup = Setup(
+            self._target,
+            self._loaded.folder,
+            self._folder.absolute(),
+            self._options.run_id,
+            self._origin_ns,
+            self._record,
+            self._plan.start_order,
+            self._environ,
+            self._stop.event,
+            self._lost,
+        )
         if self._target.driver == "process":
-            return ProcessDriver(*where, keeper, self._record, order, self._environ, abort)
-        run_id, environ = self._options.run_id, self._environ
-        if self._target.driver == "external":
-            return ExternalDriver(*where, run_id, self._record, order, environ, abort)
-        whole = (*where, run_id, self._origin_ns, self._record, order, environ, abort)
-        if self._target.driver == "docker":
-            return DockerDriver(*whole, lambda why: self._lost("engine", why))
-        return (AttachedDriver if self._target.compose.attach else ComposeDriver)(*whole, self._lost)
+            return ProcessDriver(setup, keeper)
+        if self._target.driver == "compose":
+            return (AttachedDriver if self._target.compose.attach else ComposeDriver)(setup)
+        return (DockerDriver if self._target.driver == "docker" else ExternalDriver)(setup)
 
     def _obey_lever(self) -> None:
         """Look once now that the run is registered: either who pulls the lever sees the run, or the run the pull."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from chaosctl.deploy.process import ProcessDriver
 from chaosctl.experiment.model import Target
 from chaosctl.safety.keeper_client import Keeper
+from tests.fixtures.drivers import setup
 
 BOUND_S = 10.0
 
@@ -68,9 +69,8 @@ def deploy(
 
     def make(services: dict[str, Any], order: tuple[str, ...] | None = None) -> ProcessDriver:
         target = Target.model_validate({"services": services})
-        driver = ProcessDriver(
-            target, tmp_path, keeper.bundle, keeper, sink, order or tuple(services), os.environ, abort
-        )
+        told = setup(target, tmp_path, keeper.bundle, keeper.run_id, sink, abort)
+        driver = ProcessDriver(replace(told, start_order=order or tuple(services)), keeper)
         drivers.append(driver)
         return driver
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ from chaosctl.errors import NotReadyError
 from chaosctl.experiment.model import Target
 from chaosctl.safety.engine import Engine, local_engine, of_run
 from tests.deploy.conftest import Sink
+from tests.fixtures.drivers import setup
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("docker", "compose"), pytest.mark.timeout(90)]
 
@@ -42,10 +41,8 @@ def make(tmp_path: Path, sink: Sink, abort: threading.Event) -> Iterator[Deploy]
         (folder / "compose.yaml").write_text(text)
         services = {"one": service}
         target = Target.model_validate({"driver": "compose", "compose": {"file": "compose.yaml"}, "services": services})
-        run_id, lost = f"test-{uuid.uuid4().hex[:8]}", lambda part, why: pytest.fail(f"{part}: {why}")
-        made.append(
-            ComposeDriver(target, folder, bundle, run_id, time.monotonic_ns(), sink, ("one",), os.environ, abort, lost)
-        )
+        run_id = f"test-{uuid.uuid4().hex[:8]}"
+        made.append(ComposeDriver(setup(target, folder, bundle, run_id, sink, abort)))
         made[-1].undo()
         return made[-1]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import uuid
@@ -20,6 +19,7 @@ from chaosctl.faults.registry import faults
 from chaosctl.safety.engine import Engine, local_engine, of_run
 from chaosctl.safety.undo import play
 from tests.deploy.conftest import Sink, wait_until
+from tests.fixtures.drivers import setup
 
 pytestmark = [pytest.mark.e2e, pytest.mark.needs("docker"), pytest.mark.timeout(90)]
 
@@ -39,10 +39,8 @@ def deploy(tmp_path: Path, sink: Sink, abort: threading.Event) -> Iterator[Deplo
         target = Target.model_validate({"driver": "docker", "services": {"one": {"image": BASE, **service}}})
         # As hostile a path as a disk may have.
         bundle = tmp_path / "a:b,c d"
-        driver = DockerDriver(
-            target, tmp_path, bundle, f"test-{uuid.uuid4().hex[:8]}", time.monotonic_ns(), sink, ("one",), os.environ,
-            abort, pytest.fail,
-        )  # fmt: skip
+        run_id = f"test-{uuid.uuid4().hex[:8]}"
+        driver = DockerDriver(setup(target, tmp_path, bundle, run_id, sink, abort))
         driver.undo()
         made.append(driver)
         driver.allocate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from chaosctl.errors import NotReadyError
 from chaosctl.experiment.model import Target
 from chaosctl.faults.contract import ProcessControl
 from chaosctl.safety.ports import reserve_ports
+from tests.fixtures.drivers import setup
 
 from .conftest import Sink
 
@@ -29,7 +29,7 @@ def make(tmp_path: Path, sink: Sink, abort: threading.Event, monkeypatch: pytest
 
     def driver(services: dict[str, Any], run_id: str = "run-1") -> ExternalDriver:
         target = Target.model_validate({"driver": "external", "services": services})
-        made.append(ExternalDriver(target, tmp_path, tmp_path / run_id, run_id, sink, (*services,), os.environ, abort))
+        made.append(ExternalDriver(setup(target, tmp_path, tmp_path / run_id, run_id, sink, abort)))
         return made[-1]
 
     yield driver

@@ -20,6 +20,7 @@ from chaosctl.faults.contract import ProcessControl
 from chaosctl.safety.keeper_client import Keeper
 from chaosctl.safety.label import processes_of
 from chaosctl.safety.processes import look, running
+from tests.fixtures.drivers import setup
 
 from .conftest import BOUND_S, Sink, wait_until
 
@@ -371,7 +372,7 @@ def test_the_keeper_may_die_and_down_still_ends_all(tmp_path: Path, sink: Sink, 
     lost: list[str] = []
     keeper = Keeper.start(f"test-lost-{os.getpid()}", tmp_path / "b", time.monotonic_ns(), on_lost=lost.append)
     target = Target.model_validate({"services": {"one": server()}})
-    driver = ProcessDriver(target, tmp_path, tmp_path / "b", keeper, sink, ("one",), os.environ, abort)
+    driver = ProcessDriver(setup(target, tmp_path, tmp_path / "b", keeper.run_id, sink, abort), keeper)
     driver.up({})
     control = driver.process("one", 0)
     pid, ticks = control.pid(), control.start_ticks()

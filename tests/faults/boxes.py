@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from chaosctl.deploy.docker import DockerDriver
 from chaosctl.exchange import exchange
 from chaosctl.experiment.model import Hello, Target
 from chaosctl.faults.contract import Place
 from chaosctl.safety.container import Container
+from tests.fixtures.drivers import setup
 
 PORT = 7000
 PING = Hello(send="PING\n", expect="+PONG")
@@ -74,18 +71,12 @@ def box(folder: Path, services: dict[str, Any] | None = None, **service: Any) ->
     services = services or {"one": {**SERVICE, **service}}
     target = Target.model_validate({"driver": "docker", "services": services})
     events: list[tuple[str, dict[str, Any]]] = []
-    driver = DockerDriver(
-        target,
-        folder,
-        folder / "bundle",
-        f"test-{uuid.uuid4().hex[:8]}",
-        time.monotonic_ns(),
-        lambda event, /, **fields: events.append((event, fields)),
-        tuple(services),
-        os.environ,
-        threading.Event(),
-        pytest.fail,
-    )
+    run_id = f"test-{uuid.uuid4().hex[:8]}"
+
+    def sink(event: str, /, **fields: Any) -> None:
+        events.append((event, fields))
+
+    driver = DockerDriver(setup(target, folder, folder / "bundle", run_id, sink, threading.Event()))
     driver.undo()
     try:
         driver.allocate()
