@@ -33,8 +33,6 @@ def show_calls(loaded: Loaded, plan: Plan, relay: WantedRelay, trials: int, *, a
 
     if trials > 1:
         raise UsageError("--dry-run shows one run; leave --trials out")
-    if (driver := loaded.experiment.target.driver) == "compose":
-        raise UsageError(f"--dry-run does not know what driver {driver} does; `chaosctl plan` shows what happens when")
     refuse_what_cannot_be_there(loaded.experiment.target, plan, faults(), relay, os.environ)
     calls = rehearse(loaded, plan, faults(), relay)
     if as_json:

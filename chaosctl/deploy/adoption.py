@@ -78,7 +78,7 @@ class Adoption:
         assert self._supervisor is not None, "adopt() comes first"
         self.fleet.links = dict(links)
         self._supervisor.start()
-        self.fleet.start(lambda replica: replica.begin(_as_it_is, self._checks(replica)))
+        self.fleet.start(lambda replica: replica.begin(as_it_is, self._checks(replica)))
 
     def inner_port(self, replica: Replica, port: str) -> int:
         """Return its number inside."""
@@ -145,7 +145,7 @@ class Adoption:
         self._setup.on_lost("engine", why)
 
 
-def _as_it_is(version: str | None, run: Sequence[str] | None, env: Mapping[str, str], image: str | None) -> Command:
+def as_it_is(version: str | None, run: Sequence[str] | None, env: Mapping[str, str], image: str | None) -> Command:
     """Return what starts it (see `launcher.CommandOf`): as compose has made it."""
     if version is not None:
         raise NotReadyError("a container of a compose project is never made anew, so it gets no other version")

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from chaosctl.deploy.adoption import Adoption, Key, assigned, images_of
-from chaosctl.deploy.compose_override import (
-    Parts,
-    as_yaml,
-    images_needed,
-    members_of,
-    names_of,
-    override,
-    relay_places,
-    wrong_with,
+from chaosctl.deploy.compose_override import Parts, as_yaml, images_needed, names_of, override, wrong_with
+from chaosctl.deploy.compose_parts import (
+    OVERRIDE,
+    Published,
+    addresses_of,
+    project_name,
+    published_of,
+    relays_of,
+    rows_of,
+    states_in,
+    up_words,
 )
 from chaosctl.deploy.compose_program import ComposeProgram, Project, find_compose
 from chaosctl.deploy.compose_project import Found, find_containers
@@ -29,10 +31,9 @@ from chaosctl.deploy.networks import make_network
 from chaosctl.deploy.replica import SupervisedReplica
 from chaosctl.errors import NotReadyError, RecordingError
 from chaosctl.safety.engine import local_engine
-from chaosctl.safety.ports import LOOPBACK, ReservedPorts, reserve_rows
+from chaosctl.safety.ports import ReservedPorts, reserve_rows
 from chaosctl.safety.undo import ContainersUndo, Undo, play
 
-OVERRIDE = "compose-override.yaml"
 # Images are built in it, and those that are not here are pulled.
 _MADE_WITHIN_S = 1800.0
 # Services wait in it for those that they depend on, to be healthy or to end.
@@ -56,9 +57,9 @@ class ComposeDriver:
         self._adoption = Adoption(self._engine, setup, ours=True)
         self._made: dict[Key, Found] = {}
         self._replicas: tuple[Replica, ...] = ()
-        self._relays: dict[tuple[str, int], str] = {}
+        self._relays: Mapping[tuple[str, int], str] = {}
         self._ports: ReservedPorts | None = None
-        self._published: dict[tuple[str, str], tuple[int, ...]] = {}
+        self._published: Published = {}
 
     def link_listen(self, link: str, replica: int) -> str:
         """Return where the relay listens: at the service's own port, so that its clients need not be told."""
@@ -88,16 +89,17 @@ class ComposeDriver:
             whole = self._project(self._file, self._bundle / OVERRIDE)
             if not self._program.is_plugin:
                 whole.build(_MADE_WITHIN_S)
-            whole.up(("--no-start", *self._scale()), _MADE_WITHIN_S)
+            whole.up(up_words(self._target, start=False), _MADE_WITHIN_S)
             self._made = assigned(self._target, find_containers(self._engine, self._name))
-            self._replicas = self._adoption.place({key: self._addresses(*key) for key in self._made})
+            self._replicas = self._adoption.place(
+                {key: addresses_of(self._target, self._published, *key) for key in self._made}
+            )
         return self._replicas
 
     def up(self, links: Mapping[str, str]) -> None:
         """Have compose start it all, and wait until each service is ready. Raises NotReadyError."""
         self.allocate()
-        words = ("--detach", "--no-recreate", "--no-build", *self._scale())
-        self._project(self._file, self._bundle / OVERRIDE).up(words, _UP_WITHIN_S)
+        self._project(self._file, self._bundle / OVERRIDE).up(up_words(self._target, start=True), _UP_WITHIN_S)
         # Compose starts the replicas of a service at once: which of them was given which port is known only now.
         self._adoption.adopt(assigned(self._target, find_containers(self._engine, self._name), _lowest_port))
         self._adoption.up(links)
@@ -131,30 +133,19 @@ class ComposeDriver:
 
     @property
     def _name(self) -> str:
-        return f"chaosctl-{self._run_id}"
+        return project_name(self._run_id)
 
     def _project(self, *files: Path) -> Project:
         log_path = self._bundle / "logs" / "compose.log"
         return Project(self._program, self._name, files, self._environ, log_path, self._abort)
 
-    def _scale(self) -> tuple[str, ...]:
-        wanted = members_of(self._target).items()
-        return tuple(word for name, one in wanted for word in ("--scale", f"{name}={len(one.indexes)}"))
-
     def _write_override(self, config: Mapping[str, Any]) -> None:
         """Make the networks where relays listen, choose ports, and write what is laid over the file."""
-        places = relay_places(self._target)
-        addresses = {
-            number: make_network(self._engine, f"{self._name}-links-{number}", self._run_id)
-            for number in sorted({address for address, _ in places.values()})
-        }
-        self._relays = {key: f"{addresses[address]}:{port}" for key, (address, port) in places.items()}
-        self._reserve()
-        states = {
-            name: self._bundle / "state" / f"{one.service}-{one.indexes[0]}"
-            for name, one in members_of(self._target).items()
-            if self._target.services[one.service].state
-        }
+        run_id = self._run_id
+        self._relays = relays_of(self._target, run_id, lambda name: make_network(self._engine, name, run_id))
+        self._ports = reserve_rows(tuple(count for _, _, count in rows_of(self._target)))
+        self._published = published_of(self._target, self._ports.numbers)
+        states = states_in(self._target, self._bundle)
         parts = Parts(
             run_id=self._run_id,
             project=self._name,
@@ -173,23 +164,6 @@ class ComposeDriver:
             raise RecordingError(f"{path} cannot be written ({error.strerror}); see what is wrong there") from error
         version = ".".join(map(str, self._program.version))
         self._sink("note", text=f"compose {version} brings up {self._file}, with {path} laid over it")
-
-    def _reserve(self) -> None:
-        """Choose a row of ports for each port of each service, one a replica."""
-        services, members = self._target.services, members_of(self._target).items()
-        rows = [(name, port, len(one.indexes)) for name, one in members for port in services[one.service].ports]
-        self._ports = reserve_rows(tuple(count for _, _, count in rows))
-        numbers = iter(self._ports.numbers)
-        self._published = {(name, port): tuple(next(numbers) for _ in range(count)) for name, port, count in rows}
-
-    def _addresses(self, service: str, index: int) -> Mapping[str, str]:
-        name, member = next(
-            (name, one)
-            for name, one in members_of(self._target).items()
-            if one.service == service and index in one.indexes
-        )
-        at, ports = member.indexes.index(index), self._target.services[service].ports
-        return {port: f"{LOOPBACK}:{self._published[name, port][at]}" for port in ports}
 
 
 def _lowest_port(found: Found) -> int:

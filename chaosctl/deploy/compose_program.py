@@ -90,10 +90,19 @@ class Project:
     log_path: Path
     abort: threading.Event
 
+    def config_words(self) -> tuple[str, ...]:
+        """Return how it is asked what the files say."""
+        return ("config", *(("--format", "json") if self.program.is_plugin else ()))
+
+    def argv(self, words: Sequence[str]) -> list[str]:
+        """Return the command that has compose do this."""
+        files = [word for file in self.files for word in ("-f", str(file))]
+        return [*self.program.words, *files, "-p", self.name, *words]
+
     def config(self) -> Mapping[str, Any]:
         """Return what the files say, as compose reads them, completed. Raises NotReadyError with what it says."""
         what = f"{self.files[0]} is not right for compose"
-        text = self._run(("config", *(("--format", "json") if self.program.is_plugin else ())), _LOOK_WITHIN_S, what)
+        text = self._run(self.config_words(), _LOOK_WITHIN_S, what)
         try:
             read: Any = json.loads(text) if self.program.is_plugin else YAML(typ="safe", pure=True).load(text)
         except (ValueError, YAMLError) as error:
@@ -105,13 +114,12 @@ class Project:
         self._run(("build",), within_s, f"compose cannot build what {self.files[0]} says")
 
     def up(self, words: Sequence[str], within_s: float) -> None:
-        """Bring it up, as the words say. Raises NotReadyError with what compose says."""
-        self._run(("up", *words), within_s, f"compose cannot bring {self.files[0]} up")
+        """Bring it up, as the words say (`up --detach`). Raises NotReadyError with what compose says."""
+        self._run(words, within_s, f"compose cannot bring {self.files[0]} up")
 
     def _run(self, words: Sequence[str], within_s: float, what: str) -> str:
         """Run it and return what it prints. Raises NotReadyError, RecordingError."""
-        files = [word for file in self.files for word in ("-f", str(file))]
-        argv = [*self.program.words, *files, "-p", self.name, *words]
+        argv = self.argv(words)
         try:
             self.log_path.parent.mkdir(parents=True, exist_ok=True)
             log = self.log_path.open("a+")

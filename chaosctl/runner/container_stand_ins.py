@@ -4,11 +4,12 @@ reaches the engine, the kernel or a file of this machine is noted."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from typing import Any
 
+from chaosctl.deploy.adopted import AdoptedLauncher, Hooks
 from chaosctl.deploy.containers import Box, ContainerLauncher, Setting
 from chaosctl.deploy.contract import Replica
 from chaosctl.deploy.launcher import Command, CommandOf
@@ -16,7 +17,7 @@ from chaosctl.experiment.units import format_duration
 from chaosctl.runner.engine_stand_in import EngineStandIn
 from chaosctl.runner.inside_stand_ins import InsideStandIn
 from chaosctl.runner.notes import Notes
-from chaosctl.runner.stand_ins import ProcessStandIn
+from chaosctl.runner.stand_ins import ENDING, ProcessStandIn
 from chaosctl.safety.container import Container
 from chaosctl.safety.keeper_client import Spawned
 from chaosctl.safety.name_server import Answer, SlowNameServer
@@ -35,6 +36,13 @@ class ContainerStandIn(Container):
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Ask what stands in for the engine."""
         return self.stand_in.ask(method, path, body)
+
+    def set_limits(self, limits: Mapping[str, int]) -> None:
+        """Note the request; and what it rests on, where somebody else has made the container."""
+        made_here = "NetworkMode" in self.inspect().get("HostConfig", {})
+        super().set_limits(limits)
+        if not made_here:
+            self.stand_in.notes.add(f"(of the limits that {self.label} has before, taken for none here)")
 
     def namespace(self) -> str:
         """Return what stands for it. Raises NotReadyError where it would be out of reach."""
@@ -135,12 +143,10 @@ class Known(Replica):
         return self.label
 
 
-class LauncherStandIn(ContainerLauncher):
-    """The launcher of driver docker, before what stands in for the engine. Nobody prints anything there."""
+class NotingLauncher(ContainerLauncher):
+    """A launcher before what stands in for the engine."""
 
-    def __init__(self, engine: EngineStandIn, setting: Setting) -> None:
-        super().__init__(engine, setting, lambda _: None, lambda _: None)
-        self._stand_in = engine
+    _stand_in: EngineStandIn
 
     def container(self, replica: Replica) -> ContainerStandIn | None:
         """Return what stands in for it."""
@@ -157,6 +163,14 @@ class LauncherStandIn(ContainerLauncher):
         networks = there["NetworkSettings"]["Networks"]
         self._stand_in.world.add_container(f"<{replica.name}>", networks, there["HostConfig"])
 
+
+class LauncherStandIn(NotingLauncher):
+    """The launcher of driver docker. Nobody prints anything there."""
+
+    def __init__(self, engine: EngineStandIn, setting: Setting) -> None:
+        super().__init__(engine, setting, lambda _: None, lambda _: None)
+        self._stand_in = engine
+
     def _create(self, replica: Replica, command: Command) -> str:
         name = f"chaosctl-{self._setting.run_id}-{replica.service}-{replica.index}"
         self._stand_in.world.called[name] = f"<{replica.name}>"
@@ -166,12 +180,32 @@ class LauncherStandIn(ContainerLauncher):
         output.close()
 
 
+class AdoptedLauncherStandIn(NotingLauncher, AdoptedLauncher):
+    """That of containers which others make: each has a box. Nobody prints anything there."""
+
+    def __init__(
+        self, engine: EngineStandIn, inner_port: Callable[[Replica, str], int], boxes: Mapping[str, Box], *, ours: bool
+    ) -> None:
+        hooks = Hooks(lambda _: None, lambda _: None, lambda *_: None, lambda _: None)
+        super().__init__(engine, inner_port, boxes, hooks, ours=ours)
+        self._stand_in = engine
+
+    def know(self, replica: Replica, same: Replica) -> None:
+        """Have the container of a replica that is `same`, by another name."""
+        super().know(replica, same)
+        self._latest[replica.name] = self._latest[same.name]
+
+    def _take(self, replica: Replica, box: Box, *, from_its_start: bool) -> Spawned:
+        self._latest[replica.name] = Spawned(next(self._unseen), 0)
+        return self._latest[replica.name]
+
+
 @dataclass
 class ContainerReplicaStandIn(ProcessStandIn):
     """A replica in a container that is not there, led by the launcher of its driver."""
 
     replica: Replica = field(kw_only=True)
-    launcher: LauncherStandIn = field(kw_only=True)
+    launcher: NotingLauncher = field(kw_only=True)
     own: Command = field(kw_only=True)
     command_of: CommandOf = field(kw_only=True)
     _command: Command | None = None
@@ -235,3 +269,15 @@ class ContainerReplicaStandIn(ProcessStandIn):
     def _memory_limit(self) -> int | None:
         container = self.container()
         return None if container is None else container.inspect().get("HostConfig", {}).get("Memory")
+
+
+@dataclass
+class AdoptedReplicaStandIn(ContainerReplicaStandIn):
+    """One in a container that others have made, whose restart policy is not known where the experiment names none."""
+
+    def send(self, name: str) -> None:
+        """Have the engine send it, unless its policy is to act."""
+        super().send(name)
+        if name in ENDING and self.definition.restart is None and not self._held:
+            past = f"{name} comes from this machine, past the engine, which starts it again"
+            self.notes.add(f"(where the container of {self.label} has a restart policy: {past})")

@@ -20,17 +20,21 @@ from chaosctl.runner.notes import Notes, request
 from chaosctl.safety.engine import ANSWER_WITHIN_S, Engine
 
 Tree = dict[str, Any]
+# The only image that a run makes by itself is that of its relay.
+MADE_IMAGE = "<image of the relay>"
 
 
 @dataclass
 class World:
-    """What would be there: containers as the engine shows them, by id; networks and volumes by name. `called` are the
+    """What would be there: containers as the engine shows them, by id; networks, volumes and
+    images by name. `called` are the
     ids that containers get, by their names. Of what the kernel would have, by container: the chains and rules of each
     table, the queues, and what was written to /etc/hosts."""
 
     containers: dict[str, Tree] = field(default_factory=dict)
     networks: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
     called: dict[str, str] = field(default_factory=dict)
     chains: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     queues: dict[str, list[Tree]] = field(default_factory=dict)
@@ -99,7 +103,9 @@ class EngineStandIn(Engine):
             return self._shows(kind, name or rest, rest)
         if path == "/containers/create":
             return {"Id": self._create(str(query.get("name", "")), body)}
-        if path == "/networks/create":
+        if path == "/images/create":
+            self.world.images.append(MADE_IMAGE)
+        elif path == "/networks/create":
             self.world.networks.append(body["Name"])
             return {"Id": body["Name"]}
         if method == "DELETE":
@@ -119,10 +125,9 @@ class EngineStandIn(Engine):
             return {"IPAM": {"Config": [{"Subnet": f"<range of {name}>", "Gateway": gateway_of(name)}]}}
         if kind == "containers" and rest != "json":
             return world.containers.get(name, {})
-        listed = {"containers": world.containers, "networks": world.networks}.get(kind, ())
         if kind == "volumes":
             return {"Volumes": [{"Name": one} for one in world.volumes]}
-        return [{"Id": one} for one in listed]
+        return [{"Id": one} for one in getattr(world, kind, ())]
 
     def _create(self, name: str, body: Tree) -> str:
         id = self.world.called.get(name, "<relay>")
@@ -134,8 +139,7 @@ class EngineStandIn(Engine):
     def _remove(self, kind: str, name: str) -> None:
         if kind == "containers":
             self.world.containers.pop(name, None)
-        elif kind in ("networks", "volumes"):
-            there = self.world.networks if kind == "networks" else self.world.volumes
+        elif name in (there := getattr(self.world, kind)):
             there.remove(name)
 
     def _join(self, network: str, body: Tree, *, connected: bool) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 # How `concurrent.futures` calls the threads of a pool: with an underline and a number at the end.
-_IN_POOL = re.compile(r".*_\d+")
+_IN_POOL = re.compile(r"\S+_\d+")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from chaosctl.errors import ChaosctlError
 from chaosctl.experiment.groups import REST, Groups
@@ -22,6 +22,7 @@ from chaosctl.faults.contract import Fault, Place
 from chaosctl.plan.model import Plan, PlannedFault
 from chaosctl.runner.links import LinkProxy, link_addresses, open_links, parted, wires_of
 from chaosctl.runner.notes import Call, Notes
+from chaosctl.runner.rehearsed_compose import RehearsedAttached, RehearsedCompose
 from chaosctl.runner.rehearsed_docker import RehearsedDocker
 from chaosctl.runner.rehearsed_relays import RehearsedRelay
 from chaosctl.runner.rehearsed_targets import RehearsedElsewhere, RehearsedTarget
@@ -52,6 +53,9 @@ def _target(loaded: Loaded, plan: Plan, notes: Notes, environ: Mapping[str, str]
     target = loaded.experiment.target
     if target.driver == "docker":
         return RehearsedDocker(loaded, plan.start_order, notes, environ, RUN_ID)
+    if target.driver == "compose":
+        composed = RehearsedAttached if target.compose.attach else RehearsedCompose
+        return composed(loaded, plan.start_order, notes, environ, RUN_ID)
     kind = RehearsedElsewhere if target.driver == "external" else RehearsedTarget
     return kind(target, plan.start_order, notes)
 
@@ -153,8 +157,11 @@ class _Rehearsal:
         planned, place, undo = self._in_force.pop(fault_id)
         lines = self._undone(undo)
         fault = self._faults[planned.kind]
-        with _what_is_beside_it(), suppress(ChaosctlError):
-            fault.restore(fault_id, place, fault.kind.params(**planned.params))
+        try:
+            with _what_is_beside_it():
+                fault.restore(fault_id, place, fault.kind.params(**planned.params))
+        except ChaosctlError as error:
+            self._notes.add(f"fails: {error}")
         for line in (*lines, *self._notes.take()):
             yield Call("load", at_ns, f"{fault_id} heals", line)
 

@@ -9,12 +9,14 @@ from chaosctl.deploy.contract import ContainerNetwork
 from chaosctl.plan.model import Plan
 from chaosctl.relay.container import NAME, Berth, RelayContainer, wanted
 from chaosctl.relay.contract import RelayInfo
+from chaosctl.runner.engine_stand_in import MADE_IMAGE
 from chaosctl.runner.links import Wiring, beside, undo_of_links, within
 from chaosctl.runner.notes import Call, Number
 from chaosctl.runner.rehearsed_targets import RehearsedTarget
 from chaosctl.runner.relays import WantedRelay
 from chaosctl.runner.stand_ins import RelayStandIn
 from chaosctl.runner.undo_words import undo_in_words
+from chaosctl.safety.engine import RUN_LABEL
 from chaosctl.safety.undo import ContainersUndo, HttpUndo
 
 RELAY_URL = "http://<relay>"
@@ -56,8 +58,9 @@ class RehearsedRelay:
         if (image := self._choice.image) is not None:
             made = str(engine.ask("GET", f"/images/{image}/json")["Id"])
         else:
-            made = "<image of the relay>"
-            self._target.notes.add("POST /images/create of toxiproxy-server and the libraries that it is linked to")
+            made, label = MADE_IMAGE, f"LABEL {RUN_LABEL}={self._run_id}"
+            self._target.notes.add("pack toxiproxy-server and the libraries that it is linked to")
+            engine.ask("POST", "/images/create", b"", fromSrc="-", changes=label)
         body = wanted(self._berth(self._network), self._run_id, made, named=image is not None)
         engine.ask("POST", "/containers/create", body)
         engine.ask("POST", f"/containers/{CONTAINER}/start")
@@ -75,7 +78,7 @@ class RehearsedRelay:
     def ended(self) -> Iterator[Call]:
         """Yield how it is ended, or what is taken off it."""
         if self._network is not None:
-            image = "" if self._choice.image is not None else "<image of the relay>"
+            image = "" if self._choice.image is not None else MADE_IMAGE
             RelayContainer(self._berth(self._network), CONTAINER, image, Path()).end()
             yield from self._target.noted("after", "relay")
         elif self.relay.info.started_by_us:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from chaosctl.deploy.compose_project import PROJECT_LABEL
 from chaosctl.safety.engine import Engine, local_engine, of_run, remove_run
-from tests.e2e.engines import all_of, bystander, containers
+from tests.e2e.engines import CHANGES, WatchedWay, all_of, bystander, containers
 from tests.e2e.harness import TINY, Place, Run, one_sentence, wait_until
 from tests.e2e.shortened import ARENA, SHORT, passed, sets
 
@@ -29,6 +30,12 @@ TINY_FILE = TINY.parent / "compose.yaml"
 ATTACHED, COMPOSED = TINY.parent / "attached.yaml", TINY.parent / "composed.yaml"
 ALLOWED = ("--allow-external", "attached")
 HELD = sets("timeline[0].for=50s", "duration=55s")
+ON_BOTH = sets(
+    "timeline=[{ at: 0s, for: 300ms, fault: partition, on: front-back },"
+    " { at: 600ms, for: 300ms, fault: pause, on: back },"
+    " { at: 1200ms, for: 300ms, fault: kill, on: front }]",
+    *("duration=3s", "objectives={lost_acks: 0}"),
+)
 ASK_BACK = "import socket; socket.create_connection(('back', 7000), 5)"
 
 
@@ -65,6 +72,11 @@ def of_project(engine: Engine, name: str) -> dict[str, Any]:
     boxes = [engine.ask("GET", f"/containers/{one['Id']}/json") for one in listed["containers/json"]]
     networks = [engine.ask("GET", f"/networks/{one['Id']}") for one in listed["networks"]]
     return {"boxes": boxes, "networks": networks, "volumes": engine.ask("GET", "/volumes", filters=label)["Volumes"]}
+
+
+def boxes_of(engine: Engine, name: str) -> list[dict[str, Any]]:
+    boxes: list[dict[str, Any]] = of_project(engine, name)["boxes"]
+    return boxes
 
 
 def rules_in(engine: Engine, name: str) -> list[str]:
@@ -131,6 +143,27 @@ def test_killed_while_attached_it_leaves_the_project_whole(place: Place, by_hand
     )
     run.nothing_is_left(within_s=10.0)
     assert [one["Id"] for one in of_project(engine, by_hand)["boxes"]] == [one["Id"] for one in before["boxes"]]
+
+
+def test_attached_to_the_engine_is_asked_what_a_dry_run_says(
+    place: Place, engine: Engine, by_hand: str, tmp_path: Path
+) -> None:
+    words = (*ON_BOTH, *ALLOWED)
+    nowhere = {"TINY_PROJECT": by_hand, "DOCKER_HOST": "unix:///nonexistent"}
+    dry = place.chaosctl("run", ATTACHED, *words, "--dry-run", "--json", **nowhere)
+    assert dry.code == 0, dry
+    lines = [call["what"] for call in dry.json if not call["what"].endswith("if it is down")]
+    told = {found[0] for line in lines if (found := CHANGES.match(line)) is not None}
+    services = {one["Id"]: one["Config"]["Labels"]["com.docker.compose.service"] for one in boxes_of(engine, by_hand)}
+    way = WatchedWay(tmp_path / "engine.sock", engine)
+    run = place.run("watched", *words, file=ATTACHED, TINY_PROJECT=by_hand, DOCKER_HOST=f"unix://{way.path}")
+    ended = run.ended()
+    way.cut()
+    # What is asked is the same however slow the machine is, and so whatever could be proved.
+    assert ended.code in (0, 6), ended
+    assert len(run.events("fault_applied")) == 3, ended
+    changed = filter(CHANGES.match, way.asked)
+    assert {re.sub(r"[0-9a-f]{64}", lambda id: f"<{services[id[0]]}[0]>", one) for one in changed} == told
 
 
 def test_without_a_container_that_somebody_has_removed_nothing_can_be_said(

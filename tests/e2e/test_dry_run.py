@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chaosctl.safety.engine import local_engine
-from tests.e2e.engines import WatchedWay
+from tests.e2e.engines import CHANGES, WatchedWay
 from tests.e2e.harness import TINY, Place, Run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
@@ -77,7 +77,6 @@ ON_CONTAINERS = (
     " { at: 3500ms, for: 300ms, fault: kill, on: tiny }]"
 )
 IN_CONTAINERS = ("--set", "target.driver=docker", "--set", ON_CONTAINERS, "--set", "duration=4500ms")
-CHANGES = re.compile(r"(?:POST|PUT|DELETE) /(?:containers|networks)/[^ ]+")
 
 
 @pytest.mark.needs("docker")

@@ -2,101 +2,29 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import socket
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from chaosctl.experiment.kinds import FaultKind
-from chaosctl.experiment.loader import load_experiment
-from chaosctl.faults.registry import fault_kinds, faults
-from chaosctl.plan.build import build_plan
-from chaosctl.runner.notes import Call
-from chaosctl.runner.rehearsal import rehearse
+from chaosctl.faults.registry import fault_kinds
 from chaosctl.runner.relays import WantedRelay
-from chaosctl.verify.registry import objective_kinds
+from tests.runner.rehearsing import DOCKER, NOWHERE, calls_of, example_of, fault, says_all, told
 
-ARENA = Path(__file__).parents[2] / "experiments/arena"
-NOWHERE = {**os.environ, "DOCKER_HOST": "unix:///nonexistent"}
+pytestmark = pytest.mark.usefixtures("nothing_is_touched")
+
 IN = "in <network namespace of world[0]>: iptables-restore --noflush -w 2 <<< "
-CHAIN = re.compile(r"chaosctl-[0-9a-f]{16}")
-
-
-def calls_of(
-    *overrides: str,
-    file: str = "steady-load.yaml",
-    relay: WantedRelay | None = None,
-    environ: Mapping[str, str] = NOWHERE,
-) -> tuple[Call, ...]:
-    settings = ("target.driver=docker", "duration=60s", "swarm.users=4", *overrides)
-    loaded = load_experiment(ARENA / file, fault_kinds(), objective_kinds(), overrides=settings, environ=environ)
-    return rehearse(loaded, build_plan(loaded, 7, fault_kinds()), faults(), relay, environ)
-
-
-def told(calls: tuple[Call, ...], by: str) -> list[str]:
-    """Return the lines of one, with `CHAIN` for chains, whose names are made of the run's."""
-    return [CHAIN.sub("CHAIN", call.what) for call in calls if call.by == by]
-
-
-def fault(text: str) -> str:
-    return f"timeline=[{{ at: 0s, {text} }}]"
-
-
-@pytest.fixture(autouse=True)
-def _nothing_is_touched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No engine is asked, no process is started or signalled, no socket is opened, also by threads."""
-    touched: list[str] = []
-
-    def refusing(what: str) -> Callable[..., Any]:
-        def refuse(*words: Any, **_: Any) -> Any:
-            touched.append(f"{what} {words}")
-            raise AssertionError(touched[-1])
-
-        return refuse
-
-    for owner, name in (
-        (socket.socket, "connect"),
-        (socket.socket, "bind"),
-        (subprocess.Popen, "__init__"),
-        (os, "kill"),
-        (signal, "pidfd_send_signal"),
-    ):
-        monkeypatch.setattr(owner, name, refusing(name))
-    yield
-    assert touched == []
-
-
-def example_of(kind: FaultKind) -> str:
-    """Return its example, which is about the arena; one that may last lasts, and a rollback has something before it."""
-    text = kind.example
-    if kind.lasting == "optional" and "for:" not in text:
-        text = text.replace("{ at:", "{ for: 2s, at:")
-    if kind.name == "rollback":
-        text = f"{{ at: 0s, fault: deploy, on: world, version: '2', env: {{ A: b }} }}, {text}"
-    return f"timeline=[{text}]"
 
 
 @pytest.mark.parametrize("name", sorted(fault_kinds()))
 def test_every_kind_of_fault_says_what_it_does_and_what_undoes_it(name: str) -> None:
     kind = fault_kinds()[name]
-    calls = calls_of(example_of(kind), "target.services.world.disk=64MiB")
-    done = [call for call in calls if call.by.endswith(f"-{name}")]
-    assert done
-    assert not [call.what for call in done if call.what.startswith("fails")]
+    calls = calls_of(DOCKER, example_of(kind), "target.services.world.disk=64MiB")
+    says_all(calls, kind)
     if kind.lasting == "never":
-        assert [call for call in done if call.what.startswith("start ")], "what brings it back"
-    else:
-        assert done[0].undo or [call for call in calls if call.by.endswith(f"-{name} heals")]
+        done = [call.what for call in calls if call.by.endswith(f"-{name}")]
+        assert [line for line in done if line.startswith("start ")], "what brings it back"
 
 
 def test_a_disconnected_container_is_put_back_as_the_undo_itself_does_it() -> None:
-    calls = calls_of(fault("for: 1s, fault: disconnect, on: world"))
+    calls = calls_of(DOCKER, fault("for: 1s, fault: disconnect, on: world"))
     assert told(calls, "f1-disconnect") == [
         'POST /networks/chaosctl-RUN/disconnect {"Container": "<world[0]>", "Force": true}'
     ]
@@ -110,7 +38,7 @@ def test_a_disconnected_container_is_put_back_as_the_undo_itself_does_it() -> No
 
 
 def test_rules_are_those_that_the_kernel_is_given_and_only_they_are_taken_away() -> None:
-    calls = calls_of(fault("for: 1s, fault: block, on: world, port: main, direction: in"))
+    calls = calls_of(DOCKER, fault("for: 1s, fault: block, on: world, port: main, direction: in"))
     port = "--dport 7100"
     jumps = [f"! -i lo -p {protocol} {port} -j CHAIN" for protocol in ("tcp", "udp")]
     given = "; ".join(f"-I INPUT 1 {jump}" for jump in jumps)
@@ -120,14 +48,14 @@ def test_rules_are_those_that_the_kernel_is_given_and_only_they_are_taken_away()
 
 
 def test_limits_are_those_that_the_engine_is_told() -> None:
-    calls = calls_of(fault("for: 1s, fault: cpu, on: world, cores: 0.2"))
+    calls = calls_of(DOCKER, fault("for: 1s, fault: cpu, on: world, cores: 0.2"))
     path = "POST /containers/<world[0]>/update"
     assert told(calls, "f1-cpu") == [f'{path} {{"CpuPeriod": 100000, "CpuQuota": 20000}}']
     assert told(calls, "f1-cpu heals") == [f'{path} {{"CpuPeriod": 100000, "CpuQuota": -1}}']
 
 
 def test_a_name_that_leads_elsewhere_is_a_line_before_all_others() -> None:
-    calls = calls_of(fault("for: 1s, fault: dns, on: world, mode: wrong, name: ledger, address: gateway"))
+    calls = calls_of(DOCKER, fault("for: 1s, fault: dns, on: world, mode: wrong, name: ledger, address: gateway"))
     rest = "<what it says already>"
     assert told(calls, "f1-dns") == [
         "in <network namespace of world[0]>: ask the name server for gateway",
@@ -138,23 +66,23 @@ def test_a_name_that_leads_elsewhere_is_a_line_before_all_others() -> None:
 
 def test_who_is_parted_by_a_role_is_taken_for_somebody_and_that_is_said() -> None:
     parted = fault("for: 1s, fault: split, on: world, isolate: leader")
-    calls = calls_of(parted, file="split-brain.yaml")
+    calls = calls_of(DOCKER, parted, file="split-brain.yaml")
     asked, first, second = told(calls, "f1-split")
     assert asked == "ask every replica of world for its role; taken here: world[0] leader"
     assert first.startswith(f"{IN}*filter; :CHAIN - [0:0]; ")
     assert "; -A CHAIN -s <address of world[1]> -j DROP; " in first
     assert second.startswith("in <network namespace of world[1]>: ")
-    assert all(calls_of(parted, file="split-brain.yaml") == calls for _ in range(3))
+    assert all(calls_of(DOCKER, parted, file="split-brain.yaml") == calls for _ in range(3))
 
 
 def test_who_leads_is_not_guessed() -> None:
-    calls = calls_of(fault("for: 1s, fault: pause, on: leader of world"), file="leader-kill.yaml")
+    calls = calls_of(DOCKER, fault("for: 1s, fault: pause, on: leader of world"), file="leader-kill.yaml")
     assert told(calls, "f1-pause") == ["POST /containers/<the leader of world>/pause"]
     assert set(told(calls, "f1-pause heals")) == {"POST /containers/<the leader of world>/unpause"}
 
 
 def test_containers_are_made_started_ended_and_removed() -> None:
-    calls = calls_of("timeline=[]", "target.services.world.env={ TOKEN: xyzzy }")
+    calls = calls_of(DOCKER, "timeline=[]", "target.services.world.env={ TOKEN: xyzzy }")
     made, _, started, ready = told(calls, "world[0]")
     assert made.startswith("POST /containers/create?name=chaosctl-RUN-world-0 {")
     for part in ('"Image": "<image built for ', '"TOKEN"]', '"HostIp": "127.0.0.1"', '"Source": "<world[0].state>"'):
@@ -177,7 +105,7 @@ def test_containers_are_made_started_ended_and_removed() -> None:
 
 
 def test_a_relay_in_a_container_is_on_the_run_s_network() -> None:
-    calls = calls_of("timeline=[]", relay=WantedRelay("container", image="toxiproxy:2"))
+    calls = calls_of(DOCKER, "timeline=[]", relay=WantedRelay("container", image="toxiproxy:2"))
     looked, made, started, *_ = told(calls, "relay")
     assert (looked, started) == ("GET /images/toxiproxy:2/json", "POST /containers/<relay>/start")
     assert '"Aliases": ["chaosctl-relay"]' in made
@@ -187,8 +115,16 @@ def test_a_relay_in_a_container_is_on_the_run_s_network() -> None:
     assert "DELETE /containers/<relay>?force=1&v=1" in told(calls, "services")
 
 
+def test_what_a_relay_s_container_is_made_of_goes_with_it() -> None:
+    calls = calls_of(DOCKER, "timeline=[]", relay=WantedRelay("container"))
+    made = "POST /images/create?fromSrc=-&changes=LABEL chaosctl.run=RUN (an archive)"
+    assert made in told(calls, "relay")
+    assert "DELETE /images/<image of the relay>?force=1&noprune=1" in told(calls, "services")
+
+
 def test_an_engine_elsewhere_has_volumes_and_publishes_there() -> None:
     calls = calls_of(
+        DOCKER,
         "timeline=[]",
         relay=WantedRelay(image="toxiproxy:2"),
         environ={**NOWHERE, "DOCKER_HOST": "tcp://192.0.2.1:2375"},
