@@ -12,6 +12,7 @@ import pytest
 from chaosctl.safety.engine import local_engine
 from tests.e2e.engines import CHANGES, WatchedWay
 from tests.e2e.harness import TINY, Place, Run
+from tests.e2e.shortened import sets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
@@ -76,18 +77,21 @@ ON_CONTAINERS = (
     " { at: 1500ms, fault: kill, on: tiny },"
     " { at: 3500ms, for: 300ms, fault: kill, on: tiny }]"
 )
-IN_CONTAINERS = ("--set", "target.driver=docker", "--set", ON_CONTAINERS, "--set", "duration=4500ms")
+# The main process of a container that does not say so minds no SIGTERM.
+IN_CONTAINERS = sets(
+    *("target.driver=docker", "target.services.tiny.stop_within=500ms", "objectives={lost_acks: 0}"),
+    *("duration=4500ms", ON_CONTAINERS),
+)
 
 
 @pytest.mark.needs("docker")
 def test_it_says_what_the_engine_is_then_asked(place: Place, tmp_path: Path) -> None:
     """The engine's own ids are told apart by what they are of: there is one container, and one network."""
-    words = (*IN_CONTAINERS, "--set", "objectives={lost_acks: 0}")
-    dry = place.chaosctl("run", TINY, *words, "--dry-run", "--json", DOCKER_HOST="unix:///nonexistent")
+    dry = place.chaosctl("run", TINY, *IN_CONTAINERS, "--dry-run", "--json", DOCKER_HOST="unix:///nonexistent")
     assert dry.code == 0, dry
     told = {found[0] for call in dry.json if (found := CHANGES.match(call["what"])) is not None}
     way = WatchedWay(tmp_path / "engine.sock", local_engine())
-    run = place.run("watched", *words, DOCKER_HOST=f"unix://{way.path}")
+    run = place.run("watched", *IN_CONTAINERS, DOCKER_HOST=f"unix://{way.path}")
     ended = run.ended()
     way.cut()
     # What is asked is the same however slow the machine is, and so whatever could be proved.
