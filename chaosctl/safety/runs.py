@@ -27,6 +27,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _KEEPER_WITHIN_S = 3.0
 _LOCK_WITHIN_S = 20.0
 _TERM_WITHIN_S = 1.0
+_MEND = "mend what does not answer or restart it, then run `chaosctl restore` again"
 _ENDED = ("interrupted", "run_ended", "cleanup_failed")
 
 
@@ -119,14 +120,11 @@ def restore(run: Run, on_wait: Callable[[str], None] = lambda _: None) -> tuple[
             more, left = _end_what_is_left(run)
             did += more
         did += [one.text for one in played if one.done]
-        left += [
-            f"{one.text}; mend what does not answer or restart it, then run `chaosctl restore` again"
-            for one in played
-            if not one.done
-        ]
-        _record(run, left)
+        # Several faults of one container fail for one reason.
+        left += dict.fromkeys(one.text for one in played if not one.done)
+        _record(run, [f"{what}; {_MEND}" for what in left])
         if left:
-            raise CleanupError(f"run {run.run_id} is not cleaned up: {'; '.join(left)}")
+            raise CleanupError(f"run {run.run_id} is not cleaned up: {'; '.join(left)}; {_MEND}")
         processes_path(run.journal).unlink(missing_ok=True)
         unregister(run.run_id)
     return tuple(did) or (f"run {run.run_id}: nothing was left, it is taken off the list",)
