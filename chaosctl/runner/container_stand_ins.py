@@ -239,7 +239,8 @@ class ContainerReplicaStandIn(ProcessStandIn):
 
     def thaw(self) -> None:
         """Have the engine let it go on."""
-        self.launcher.thaw(self.replica, self._process)
+        with self.if_late():
+            self.launcher.thaw(self.replica, self._process)
 
     def thawing(self) -> tuple[Undo, ...]:
         """Return what lets it go on."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -32,10 +33,20 @@ class Notes:
     """What was asked for, in order."""
 
     lines: list[tuple[str, bool]] = field(default_factory=list)
+    _under: str = ""
 
     def add(self, line: str) -> None:
         """Note one call."""
-        self.lines.append((line, _IN_POOL.fullmatch(threading.current_thread().name) is not None))
+        self.lines.append((self._under + line, _IN_POOL.fullmatch(threading.current_thread().name) is not None))
+
+    @contextmanager
+    def under(self, condition: str) -> Iterator[None]:
+        """Note what comes meanwhile as what is done under a condition."""
+        self._under = f"{condition}: "
+        try:
+            yield
+        finally:
+            self._under = ""
 
     def take(self) -> tuple[str, ...]:
         """Return what was noted since the last call. What is done side by side, by the threads of a pool, comes in the

@@ -53,11 +53,8 @@ class RehearsedContainers(RehearsedTarget):
             those = [self._container_of(name, index) for index in range(self.services[name].replicas)]
             for one in those:
                 one.stop()
-            end_all(those, 0.0)
+            end_all(those, self.services[name].stop_within_ns / 1e9)
             yield from self.noted("after", name)
-            grace = format_duration(self.services[name].stop_within_ns)
-            late = f"to what has not ended after {grace}: POST /containers/ID/kill?signal=SIGKILL"
-            yield Call("after", None, name, late)
 
     def removed(self) -> Iterator[Call]:
         """Yield how everything is removed that bears the label of the run."""

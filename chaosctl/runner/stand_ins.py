@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -75,7 +76,8 @@ class RelayStandIn:
 
 @dataclass
 class ProcessStandIn:
-    """A replica (`faults.contract.ProcessControl`) that runs nothing. What ends ends at once, what starts is ready.
+    """A replica (`faults.contract.ProcessControl`) that runs nothing. What is asked to end takes too long, so that
+    what is done then is seen; what starts is ready.
 
     `number` stands for its process id. `label` is what it is called: `world[0]`, or a role, since who has that is known
     only when the fault is due.
@@ -91,6 +93,8 @@ class ProcessStandIn:
     _up: bool = True
     _wanted: str | None = None
     _version: str | None = None
+    _is_asked: bool = False
+    _is_late: bool = False
 
     def pid(self) -> int | None:
         """Return its number."""
@@ -102,9 +106,16 @@ class ProcessStandIn:
 
     def signal(self, name: str) -> None:
         """Note the signal, and what comes of it."""
-        self.send(name)
-        if name in ENDING:
+        with self.if_late():
+            self.send(name)
+        # What comes of its end was told when it was asked to.
+        if name in ENDING and not self._is_late:
+            self._is_asked = name == "SIGTERM"
             self.ends()
+
+    def if_late(self) -> AbstractContextManager[None]:
+        """Have what is noted meanwhile depend on whether it has ended, once it was waited for."""
+        return self.notes.under("if it still runs") if self._is_late else nullcontext()
 
     def send(self, name: str) -> None:
         """Note the signal alone."""
@@ -173,8 +184,15 @@ class ProcessStandIn:
         self.launch()
 
     def exit_of(self, pid: int, within_s: float) -> Exit | None:
-        """Note that its end is waited for."""
-        self._up = False
+        """Note that its end is waited for: in vain where it was only asked to."""
+        if self._is_asked:
+            self._is_asked, self._is_late = False, True
+            # Of the time to wait, a little has gone by.
+            within = format_duration(round(within_s * 100) * 10_000_000)
+            self.notes.add(f"wait for the end of {self.label}, for {within} at most")
+            return None
+        self._is_late = False
+        self._up = not self._held and self.definition.restart is not None
         self.notes.add(f"wait for the end of {self.label}")
         return Exit(0, 0, None)
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from chaosctl.safety.engine import RUN_LABEL, Engine, of_run
 
 BYSTANDER = "chaosctl-bystander"
-# What changes something of containers or networks, by its first line.
+# What changes something of containers or networks, in a line.
 CHANGES = re.compile(r"(?:POST|PUT|DELETE) /(?:containers|networks)/[^ ]+")
 _REQUEST = re.compile(rb"((?:GET|HEAD|POST|PUT|DELETE) \S+) HTTP/1\.1\r\n")
 

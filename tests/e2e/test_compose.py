@@ -153,7 +153,7 @@ def test_attached_to_the_engine_is_asked_what_a_dry_run_says(
     dry = place.chaosctl("run", ATTACHED, *words, "--dry-run", "--json", **nowhere)
     assert dry.code == 0, dry
     lines = [call["what"] for call in dry.json if not call["what"].endswith("if it is down")]
-    told = {found[0] for line in lines if (found := CHANGES.match(line)) is not None}
+    told = {found[0] for line in lines if (found := CHANGES.search(line)) is not None}
     services = {one["Id"]: one["Config"]["Labels"]["com.docker.compose.service"] for one in boxes_of(engine, by_hand)}
     way = WatchedWay(tmp_path / "engine.sock", engine)
     run = place.run("watched", *words, file=ATTACHED, TINY_PROJECT=by_hand, DOCKER_HOST=f"unix://{way.path}")

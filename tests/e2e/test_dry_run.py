@@ -89,7 +89,7 @@ def test_it_says_what_the_engine_is_then_asked(place: Place, tmp_path: Path) -> 
     """The engine's own ids are told apart by what they are of: there is one container, and one network."""
     dry = place.chaosctl("run", TINY, *IN_CONTAINERS, "--dry-run", "--json", DOCKER_HOST="unix:///nonexistent")
     assert dry.code == 0, dry
-    told = {found[0] for call in dry.json if (found := CHANGES.match(call["what"])) is not None}
+    told = {found[0] for call in dry.json if (found := CHANGES.search(call["what"])) is not None}
     way = WatchedWay(tmp_path / "engine.sock", local_engine())
     run = place.run("watched", *IN_CONTAINERS, DOCKER_HOST=f"unix://{way.path}")
     ended = run.ended()

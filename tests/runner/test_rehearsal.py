@@ -80,7 +80,13 @@ def test_a_kill_is_followed_by_what_brings_it_back() -> None:
 
 def test_what_a_fault_does_beside_the_clock_is_there_too() -> None:
     restart = calls_of(TINY, item("{ at: 0s, fault: restart, on: tiny }"))
-    assert told(restart, "f1-restart")[-2:] == ["wait for the end of tiny[0]", "start tiny[0] if it is down"]
+    assert told(restart, "f1-restart")[-5:] == [
+        "SIGTERM to tiny[0]",
+        "wait for the end of tiny[0], for 1s at most",
+        "if it still runs: SIGKILL to tiny[0]",
+        "wait for the end of tiny[0]",
+        "start tiny[0] if it is down",
+    ]
     deploy = "{ at: 0s, for: 1s, fault: deploy, on: tiny, version: '2', env: { SECRET: xyzzy } }"
     calls = calls_of(TINY, item(deploy))
     assert told(calls, "f1-deploy")[0] == "from now on tiny[0] starts as version 2 with SECRET set"
