@@ -14,7 +14,7 @@ from chaosctl.errors import UsageError
 if TYPE_CHECKING:
     from chaosctl.experiment.loader import Loaded
     from chaosctl.plan.model import Plan
-    from chaosctl.runner.notes import Call
+    from chaosctl.runner.rehearsal.notes import Call
     from chaosctl.runner.relays import WantedRelay
 
 _TITLES = {
@@ -29,7 +29,7 @@ def show_calls(loaded: Loaded, plan: Plan, relay: WantedRelay, trials: int, *, a
     NotReadyError for what the engine that DOCKER_HOST names cannot be used for."""
     from chaosctl.faults.registry import faults
     from chaosctl.runner.elsewhere import refuse_what_cannot_be_there
-    from chaosctl.runner.rehearsal import rehearse
+    from chaosctl.runner.rehearsal.rehearse import rehearse
 
     if trials > 1:
         raise UsageError("--dry-run shows one run; leave --trials out")

@@ -11,12 +11,12 @@ from chaosctl.experiment.kinds import FaultKind
 from chaosctl.experiment.loader import load_experiment
 from chaosctl.faults.registry import fault_kinds, faults
 from chaosctl.plan.build import build_plan
-from chaosctl.runner.notes import Call
-from chaosctl.runner.rehearsal import rehearse
+from chaosctl.runner.rehearsal.notes import Call
+from chaosctl.runner.rehearsal.rehearse import rehearse
 from chaosctl.runner.relays import WantedRelay
 from chaosctl.verify.registry import objective_kinds
 
-ARENA = Path(__file__).parents[2] / "experiments/arena"
+ARENA = Path(__file__).parents[3] / "experiments/arena"
 NOWHERE = {**os.environ, "DOCKER_HOST": "unix:///nonexistent"}
 DOCKER = ("target.driver=docker",)
 COMPOSE = ("target.driver=compose",)

@@ -14,10 +14,10 @@ from chaosctl.deploy.containers import Box, ContainerLauncher, Setting
 from chaosctl.deploy.contract import Replica
 from chaosctl.deploy.launcher import Command, CommandOf
 from chaosctl.experiment.units import format_duration
-from chaosctl.runner.engine_stand_in import EngineStandIn
-from chaosctl.runner.inside_stand_ins import InsideStandIn
-from chaosctl.runner.notes import Notes
-from chaosctl.runner.stand_ins import ENDING, ProcessStandIn
+from chaosctl.runner.rehearsal.engine_stand_in import EngineStandIn
+from chaosctl.runner.rehearsal.inside_stand_ins import InsideStandIn
+from chaosctl.runner.rehearsal.notes import Notes
+from chaosctl.runner.rehearsal.stand_ins import ENDING, ProcessStandIn
 from chaosctl.safety.container import Container
 from chaosctl.safety.keeper_client import Spawned
 from chaosctl.safety.name_server import Answer, SlowNameServer

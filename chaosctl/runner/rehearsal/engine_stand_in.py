@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import unquote
 
-from chaosctl.runner.notes import Notes, request
+from chaosctl.runner.rehearsal.notes import Notes, request
 from chaosctl.safety.engine import ANSWER_WITHIN_S, Engine
 
 Tree = dict[str, Any]

@@ -21,14 +21,14 @@ from chaosctl.experiment.units import format_duration
 from chaosctl.faults.contract import Fault, Place
 from chaosctl.plan.model import Plan, PlannedFault
 from chaosctl.runner.links import LinkProxy, link_addresses, open_links, parted, wires_of
-from chaosctl.runner.notes import Call, Notes
-from chaosctl.runner.rehearsed_compose import RehearsedAttached, RehearsedCompose
-from chaosctl.runner.rehearsed_docker import RehearsedDocker
-from chaosctl.runner.rehearsed_relays import RehearsedRelay
-from chaosctl.runner.rehearsed_targets import RehearsedElsewhere, RehearsedTarget
+from chaosctl.runner.rehearsal.compose import RehearsedAttached, RehearsedCompose
+from chaosctl.runner.rehearsal.docker import RehearsedDocker
+from chaosctl.runner.rehearsal.notes import Call, Notes
+from chaosctl.runner.rehearsal.relays import RehearsedRelay
+from chaosctl.runner.rehearsal.stand_ins import DeskStandIn
+from chaosctl.runner.rehearsal.targets import RehearsedElsewhere, RehearsedTarget
 from chaosctl.runner.relays import WantedRelay
 from chaosctl.runner.roles import Answers, RoleAnswer
-from chaosctl.runner.stand_ins import DeskStandIn
 from chaosctl.safety.undo import Played, Undo
 
 RUN_ID = "RUN"

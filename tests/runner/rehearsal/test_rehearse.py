@@ -17,12 +17,12 @@ from chaosctl.errors import NotReadyError
 from chaosctl.experiment.loader import load_experiment
 from chaosctl.faults.registry import fault_kinds, faults
 from chaosctl.plan.build import build_plan
-from chaosctl.runner.notes import Call
-from chaosctl.runner.rehearsal import rehearse
+from chaosctl.runner.rehearsal.notes import Call
+from chaosctl.runner.rehearsal.rehearse import rehearse
 from chaosctl.runner.relays import WantedRelay
 from chaosctl.verify.registry import objective_kinds
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TINY = ROOT / "tests/e2e/tiny/tiny.yaml"
 TEXTS = {path: path.read_text() for path in ROOT.glob("experiments/*/*.yaml")}
 EXPERIMENTS = sorted(path for path, text in TEXTS.items() if "\nname:" in text)

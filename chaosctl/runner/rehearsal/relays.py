@@ -9,13 +9,13 @@ from chaosctl.deploy.contract import ContainerNetwork
 from chaosctl.plan.model import Plan
 from chaosctl.relay.container import NAME, Berth, RelayContainer, wanted
 from chaosctl.relay.contract import RelayInfo
-from chaosctl.runner.engine_stand_in import MADE_IMAGE
 from chaosctl.runner.links import Wiring, beside, undo_of_links, within
-from chaosctl.runner.notes import Call, Number
-from chaosctl.runner.rehearsed_targets import RehearsedTarget
+from chaosctl.runner.rehearsal.engine_stand_in import MADE_IMAGE
+from chaosctl.runner.rehearsal.notes import Call, Number
+from chaosctl.runner.rehearsal.stand_ins import RelayStandIn
+from chaosctl.runner.rehearsal.targets import RehearsedTarget
+from chaosctl.runner.rehearsal.undo_words import undo_in_words
 from chaosctl.runner.relays import WantedRelay
-from chaosctl.runner.stand_ins import RelayStandIn
-from chaosctl.runner.undo_words import undo_in_words
 from chaosctl.safety.engine import RUN_LABEL
 from chaosctl.safety.undo import ContainersUndo, HttpUndo
 

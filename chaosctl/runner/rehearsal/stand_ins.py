@@ -11,9 +11,9 @@ from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Service
 from chaosctl.experiment.units import format_duration
 from chaosctl.relay.contract import ProxySpec, ProxyState, RelayInfo, Toxic
-from chaosctl.runner.inside_stand_ins import DiskStandIn, InsideStandIn
-from chaosctl.runner.notes import Notes, request
-from chaosctl.runner.undo_words import in_one_line
+from chaosctl.runner.rehearsal.inside_stand_ins import DiskStandIn, InsideStandIn
+from chaosctl.runner.rehearsal.notes import Notes, request
+from chaosctl.runner.rehearsal.undo_words import in_one_line
 from chaosctl.safety.commands import Ran
 from chaosctl.safety.container import Container
 from chaosctl.safety.exits import Exit

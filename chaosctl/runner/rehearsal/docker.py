@@ -15,11 +15,11 @@ from chaosctl.deploy.within_containers import Version, command_within, inner_por
 from chaosctl.experiment.loader import Loaded
 from chaosctl.experiment.model import Build
 from chaosctl.experiment.units import format_duration
-from chaosctl.runner.container_stand_ins import LauncherStandIn
-from chaosctl.runner.engine_stand_in import EngineStandIn, World
-from chaosctl.runner.notes import Call, Notes, Number
-from chaosctl.runner.rehearsed_containers import RehearsedContainers, readiness
-from chaosctl.runner.undo_words import undo_in_words
+from chaosctl.runner.rehearsal.container_stand_ins import LauncherStandIn
+from chaosctl.runner.rehearsal.containers import RehearsedContainers, readiness
+from chaosctl.runner.rehearsal.engine_stand_in import EngineStandIn, World
+from chaosctl.runner.rehearsal.notes import Call, Notes, Number
+from chaosctl.runner.rehearsal.undo_words import undo_in_words
 from chaosctl.safety.engine import named_engine
 from chaosctl.safety.engine_address import host_of
 from chaosctl.safety.ports import LOOPBACK

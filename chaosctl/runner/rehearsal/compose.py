@@ -29,11 +29,11 @@ from chaosctl.deploy.contract import Replica
 from chaosctl.deploy.launcher import Command
 from chaosctl.deploy.networks import make_network
 from chaosctl.experiment.loader import Loaded
-from chaosctl.runner.container_stand_ins import AdoptedLauncherStandIn, AdoptedReplicaStandIn
-from chaosctl.runner.engine_stand_in import EngineStandIn, World
-from chaosctl.runner.notes import Call, Notes, Number
-from chaosctl.runner.rehearsed_containers import RehearsedContainers, readiness
-from chaosctl.runner.undo_words import in_one_line, undo_in_words
+from chaosctl.runner.rehearsal.container_stand_ins import AdoptedLauncherStandIn, AdoptedReplicaStandIn
+from chaosctl.runner.rehearsal.containers import RehearsedContainers, readiness
+from chaosctl.runner.rehearsal.engine_stand_in import EngineStandIn, World
+from chaosctl.runner.rehearsal.notes import Call, Notes, Number
+from chaosctl.runner.rehearsal.undo_words import in_one_line, undo_in_words
 from chaosctl.safety.engine import local_engine
 from chaosctl.safety.undo import ContainersUndo
 

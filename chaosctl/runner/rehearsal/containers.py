@@ -9,11 +9,11 @@ from chaosctl.deploy.fleet import end_all
 from chaosctl.deploy.launcher import Command
 from chaosctl.experiment.model import Ready, Target
 from chaosctl.experiment.units import format_duration
-from chaosctl.runner.container_stand_ins import ContainerReplicaStandIn, Known, NotingLauncher
-from chaosctl.runner.engine_stand_in import EngineStandIn
-from chaosctl.runner.notes import Call, Notes
-from chaosctl.runner.rehearsed_targets import RehearsedTarget
-from chaosctl.runner.undo_words import in_one_line
+from chaosctl.runner.rehearsal.container_stand_ins import ContainerReplicaStandIn, Known, NotingLauncher
+from chaosctl.runner.rehearsal.engine_stand_in import EngineStandIn
+from chaosctl.runner.rehearsal.notes import Call, Notes
+from chaosctl.runner.rehearsal.targets import RehearsedTarget
+from chaosctl.runner.rehearsal.undo_words import in_one_line
 from chaosctl.safety.container_undo import ContainerUndo, play_on_container
 from chaosctl.safety.engine import found_of, remove_one
 from chaosctl.safety.undo import Undo

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from chaosctl.faults.registry import fault_kinds
-from tests.runner.rehearsing import ARENA, ATTACHED, COMPOSE, calls_of, example_of, fault, says_all, told
+from tests.runner.rehearsal.rehearsing import ARENA, ATTACHED, COMPOSE, calls_of, example_of, fault, says_all, told
 
 pytestmark = pytest.mark.usefixtures("nothing_is_touched")
 

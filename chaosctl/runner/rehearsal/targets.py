@@ -12,9 +12,9 @@ from chaosctl.deploy.fleet import HERE, Sight, values_of
 from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Service, Target
 from chaosctl.experiment.units import format_duration, format_size
-from chaosctl.runner.notes import Call, Notes
-from chaosctl.runner.stand_ins import ProcessStandIn
-from chaosctl.runner.undo_words import in_one_line, undo_in_words
+from chaosctl.runner.rehearsal.notes import Call, Notes
+from chaosctl.runner.rehearsal.stand_ins import ProcessStandIn
+from chaosctl.runner.rehearsal.undo_words import in_one_line, undo_in_words
 from chaosctl.safety.ports import LOOPBACK
 from chaosctl.safety.undo import Undo
 

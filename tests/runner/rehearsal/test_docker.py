@@ -6,7 +6,7 @@ import pytest
 
 from chaosctl.faults.registry import fault_kinds
 from chaosctl.runner.relays import WantedRelay
-from tests.runner.rehearsing import DOCKER, NOWHERE, calls_of, example_of, fault, says_all, told
+from tests.runner.rehearsal.rehearsing import DOCKER, NOWHERE, calls_of, example_of, fault, says_all, told
 
 pytestmark = pytest.mark.usefixtures("nothing_is_touched")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chaosctl.experiment.units import format_duration, format_size
-from chaosctl.runner.notes import Notes
+from chaosctl.runner.rehearsal.notes import Notes
 from chaosctl.safety.burners import Burner
 from chaosctl.safety.descriptors import Descriptors
 from chaosctl.safety.disk import FILLER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from chaosctl.runner.notes import request
+from chaosctl.runner.rehearsal.notes import request
 from chaosctl.safety.burner_undo import BurnersUndo
 from chaosctl.safety.disk_undo import FillerUndo, ThrottleUndo, WritableUndo
 from chaosctl.safety.engine import RUN_LABEL
