@@ -17,7 +17,7 @@ from chaosctl.deploy.containers import Box
 from chaosctl.deploy.contract import Replica, Setup
 from chaosctl.deploy.fleet import NOTICED_WITHIN_S, Fleet, Sight, end_all, place_in
 from chaosctl.deploy.images import as_recorded, look_up
-from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.launcher import Command, Version
 from chaosctl.deploy.replica import SupervisedReplica
 from chaosctl.deploy.restart import Supervisor
 from chaosctl.errors import NotReadyError
@@ -145,9 +145,9 @@ class Adoption:
         self._setup.on_lost("engine", why)
 
 
-def as_it_is(version: str | None, run: Sequence[str] | None, env: Mapping[str, str], image: str | None) -> Command:
+def as_it_is(version: Version) -> Command:
     """Return what starts it (see `launcher.CommandOf`): as compose has made it."""
-    if version is not None:
+    if version.name is not None:
         raise NotReadyError("a container of a compose project is never made anew, so it gets no other version")
     return Command((), {}, Path("/"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -14,11 +14,11 @@ from chaosctl.deploy.contract import ContainerNetwork, Replica, Setup
 from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
 from chaosctl.deploy.fleet import NOTICED_WITHIN_S, Fleet, end_all, place_in
 from chaosctl.deploy.images import Image, as_recorded, find_images
-from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.launcher import Command, Version
 from chaosctl.deploy.networks import make_network
 from chaosctl.deploy.replica import Start, SupervisedReplica
 from chaosctl.deploy.restart import Supervisor
-from chaosctl.deploy.within_containers import Version, command_within, inner_port, network_name, sight_within
+from chaosctl.deploy.within_containers import command_within, inner_port, network_name, sight_within
 from chaosctl.errors import NotReadyError
 from chaosctl.experiment.interpolate import expand
 from chaosctl.safety.engine import Engine, named_engine
@@ -185,18 +185,10 @@ class DockerDriver:
                 )
         return replica.begin(partial(self._command, replica), self._checks(replica))
 
-    def _command(
-        self,
-        replica: SupervisedReplica,
-        version: str | None,
-        run: Sequence[str] | None,
-        env: Mapping[str, str],
-        image: str | None,
-    ) -> Command:
+    def _command(self, replica: SupervisedReplica, version: Version) -> Command:
         """Return what starts a version of it (see `launcher.CommandOf`)."""
         own = self._images[replica.service].id
-        wanted = Version(version, run, env, image)
-        return command_within(replica.definition, self._inside(replica), wanted, own, self._engine)
+        return command_within(replica.definition, self._inside(replica), version, own, self._engine)
 
     def _inside(self, replica: SupervisedReplica) -> Mapping[str, str]:
         """Return what `${...}` stands for within its container."""

@@ -30,9 +30,19 @@ class Command:
     image_name: str = ""
 
 
-CommandOf = Callable[[str | None, Sequence[str] | None, Mapping[str, str], str | None], Command]
-"""Completes the command of a version: its name, its words (None: the target's own), what is added to the environment,
-its image (None: the target's own). Raises ChaosctlError for a placeholder without a value, or an image that is not
+@dataclass(frozen=True)
+class Version:
+    """What is asked for of a replica: the version's name, its words and its image (None: the target's own), and what is
+    added to the environment."""
+
+    name: str | None = None
+    run: Sequence[str] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
+
+
+CommandOf = Callable[[Version], Command]
+"""Completes the command of a version. Raises ChaosctlError for a placeholder without a value, or an image that is not
 there."""
 
 

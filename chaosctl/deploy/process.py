@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from typing import Any
 from chaosctl.deploy.contract import Replica, Setup
 from chaosctl.deploy.disks import take_away_disks, undo_of_disks, with_disk
 from chaosctl.deploy.fleet import Fleet, place_in
-from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.launcher import Command, Version
 from chaosctl.deploy.processes import ProcessLauncher
 from chaosctl.deploy.readiness import Check, check_of
 from chaosctl.deploy.replica import Start, SupervisedReplica
@@ -142,21 +142,14 @@ class ProcessDriver:
                 )
         return replica.begin(partial(self._command, replica), self._checks(replica))
 
-    def _command(
-        self,
-        replica: SupervisedReplica,
-        version: str | None,
-        run: Sequence[str] | None,
-        env: Mapping[str, str],
-        image: str | None,
-    ) -> Command:
+    def _command(self, replica: SupervisedReplica, version: Version) -> Command:
         """Return what starts a version of it (see `launcher.CommandOf`). Raises NotReadyError for an image."""
-        if image is not None:
+        if version.image is not None:
             raise NotReadyError(f"{replica.name} is a process and has no image; use `driver: docker`")
-        argv = expand(run or replica.definition.run or (), self.values(replica.service, replica.index))
-        whole = self._env(replica, env)
-        added = {name: whole[name] for name in env}
-        return Command(argv, whole, self._working_folder(replica.definition), version, added)
+        argv = expand(version.run or replica.definition.run or (), self.values(replica.service, replica.index))
+        whole = self._env(replica, version.env)
+        added = {name: whole[name] for name in version.env}
+        return Command(argv, whole, self._working_folder(replica.definition), version.name, added)
 
     def _env(self, replica: SupervisedReplica, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
         own = {**replica.definition.env, **more}

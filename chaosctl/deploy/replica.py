@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chaosctl.deploy.contract import EventSink, Replica
 from chaosctl.deploy.disks import ReplicaDisk
-from chaosctl.deploy.launcher import Command, CommandOf, Launcher
+from chaosctl.deploy.launcher import Command, CommandOf, Launcher, Version
 from chaosctl.deploy.readiness import POLL_S, Check
 from chaosctl.deploy.restart import restart_due_ns
 from chaosctl.errors import NotReadyError
@@ -87,7 +87,7 @@ class SupervisedReplica:
     def begin(self, command_of: CommandOf, new_check: Callable[[], Check | None]) -> Start:
         """Start it for the first time. `new_check` makes a readiness check for each start. Raises NotReadyError."""
         self._command_of = command_of
-        self._own = self._command = command_of(None, None, {}, None)
+        self._own = self._command = command_of(Version())
         self._new_check = new_check
         with self._changed:
             return self._start()
@@ -264,7 +264,7 @@ class SupervisedReplica:
         without a value, or an image that is not there."""
         if self._command_of is None:
             raise NotReadyError(f"{self.name} was never started, so no other version can take its place")
-        command = self._command_of(version, run, env, image)
+        command = self._command_of(Version(version, run, env, image))
         with self._changed:
             self._command = command
 

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from chaosctl.deploy.containers import STATE
 from chaosctl.deploy.contract import Replica
 from chaosctl.deploy.fleet import Sight
 from chaosctl.deploy.images import look_up
-from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.launcher import Command, Version
 from chaosctl.experiment.interpolate import expand
 from chaosctl.experiment.model import Service, Target
 from chaosctl.safety.engine import Engine
 
 # Within a container, whose ports are published on loopback only.
 _EVERYWHERE = "0.0.0.0"
-
-
-@dataclass(frozen=True)
-class Version:
-    """What `launcher.CommandOf` is called with: a name (None: the target's own), words and an image (None: its own),
-    and what is added to the environment."""
-
-    name: str | None = None
-    run: Sequence[str] | None = None
-    env: Mapping[str, str] | None = None
-    image: str | None = None
 
 
 def network_name(run_id: str) -> str:
@@ -55,9 +43,8 @@ def command_within(
 ) -> Command:
     """Return what starts a version; `values` are what `${...}` stands for within. Raises ChaosctlError."""
     argv = expand(version.run or definition.run or (), values)
-    added = version.env or {}
-    own = {**definition.env, **added}
+    own = {**definition.env, **version.env}
     whole = dict(zip(own, expand(tuple(own.values()), values), strict=True))
     made_from = own_image if version.image is None else look_up(engine, version.image).id
-    more = {name: whole[name] for name in added}
-    return Command(argv, whole, Path("/"), version.name, more, made_from, version.image or "")
+    added = {name: whole[name] for name in version.env}
+    return Command(argv, whole, Path("/"), version.name, added, made_from, version.image or "")

@@ -26,7 +26,7 @@ from chaosctl.deploy.compose_parts import (
 from chaosctl.deploy.compose_program import ComposeProgram, Project
 from chaosctl.deploy.containers import Box
 from chaosctl.deploy.contract import Replica
-from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.launcher import Command, Version
 from chaosctl.deploy.networks import make_network
 from chaosctl.experiment.loader import Loaded
 from chaosctl.runner.rehearsal.container_stand_ins import AdoptedLauncherStandIn, AdoptedReplicaStandIn
@@ -74,21 +74,13 @@ class _Rehearsed(RehearsedContainers):
             health = "wait until the engine says that it is healthy, where it has a health check, for 60s"
             yield Call("up", None, one.name, health if ready is None else readiness(ready, f"<{one.name}>"))
 
-    def command(
-        self,
-        service: str,
-        index: int,
-        version: str | None,
-        run: Sequence[str] | None,
-        env: Mapping[str, str],
-        image: str | None,
-    ) -> Command:
+    def command(self, service: str, index: int, version: Version) -> Command:
         """Return what starts it: it is never made anew. Raises NotReadyError."""
-        return as_it_is(version, run, env, image)
+        return as_it_is(version)
 
     @cached_property
     def _own(self) -> Command:
-        return as_it_is(None, None, {}, None)
+        return as_it_is(Version())
 
     def _inner_port(self, replica: Replica, port: str) -> int:
         return self.services[replica.service].container_ports[port]

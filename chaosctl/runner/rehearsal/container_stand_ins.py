@@ -12,7 +12,7 @@ from typing import Any
 from chaosctl.deploy.adopted import AdoptedLauncher, Hooks
 from chaosctl.deploy.containers import Box, ContainerLauncher, Setting
 from chaosctl.deploy.contract import Replica
-from chaosctl.deploy.launcher import Command, CommandOf
+from chaosctl.deploy.launcher import Command, CommandOf, Version
 from chaosctl.experiment.units import format_duration
 from chaosctl.runner.rehearsal.engine_stand_in import EngineStandIn
 from chaosctl.runner.rehearsal.inside_stand_ins import InsideStandIn
@@ -249,7 +249,7 @@ class ContainerReplicaStandIn(ProcessStandIn):
     def use(self, version: str, run: Sequence[str] | None, env: Mapping[str, str], image: str | None = None) -> None:
         """Note the other version, and whether its image is there."""
         super().use(version, run, env, image)
-        self._command = self.command_of(version, run, env, image)
+        self._command = self.command_of(Version(version, run, env, image))
 
     def use_own(self) -> None:
         """Note that its own version comes back."""

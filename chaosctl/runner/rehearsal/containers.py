@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 from chaosctl.deploy.fleet import end_all
-from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.launcher import Command, Version
 from chaosctl.experiment.model import Ready, Target
 from chaosctl.experiment.units import format_duration
 from chaosctl.runner.rehearsal.container_stand_ins import ContainerReplicaStandIn, Known, NotingLauncher
@@ -33,15 +34,7 @@ class RehearsedContainers(RehearsedTarget):
         self.own: dict[tuple[str, int], Command] = {}
         super().__init__(target, start_order, notes)
 
-    def command(
-        self,
-        service: str,
-        index: int,
-        version: str | None,
-        run: Sequence[str] | None,
-        env: Mapping[str, str],
-        image: str | None,
-    ) -> Command:
+    def command(self, service: str, index: int, version: Version) -> Command:
         """Return what starts a version of a replica (see `launcher.CommandOf`)."""
         raise NotImplementedError
 
@@ -72,12 +65,6 @@ class RehearsedContainers(RehearsedTarget):
             known = Known(service, index, replica.ports, replica.state_dir, replica.log_path, label=label)
             self.launcher.know(known, replica)
             replica = known
-
-        def command_of(
-            version: str | None, run: Sequence[str] | None, env: Mapping[str, str], image: str | None
-        ) -> Command:
-            return self.command(service, index, version, run, env, image)
-
         return self.kind(
             service,
             index,
@@ -88,7 +75,7 @@ class RehearsedContainers(RehearsedTarget):
             replica=replica,
             launcher=self.launcher,
             own=self.own[service, index],
-            command_of=command_of,
+            command_of=partial(self.command, service, index),
         )
 
     def undo(self, action: Undo) -> None:

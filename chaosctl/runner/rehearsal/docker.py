@@ -9,9 +9,9 @@ from pathlib import Path
 from chaosctl.deploy.containers import Setting
 from chaosctl.deploy.contract import ContainerNetwork, Replica
 from chaosctl.deploy.images import Image, found_or_built
-from chaosctl.deploy.launcher import Command
+from chaosctl.deploy.launcher import Command, Version
 from chaosctl.deploy.networks import make_network
-from chaosctl.deploy.within_containers import Version, command_within, inner_port, network_name, sight_within
+from chaosctl.deploy.within_containers import command_within, inner_port, network_name, sight_within
 from chaosctl.experiment.loader import Loaded
 from chaosctl.experiment.model import Build
 from chaosctl.experiment.units import format_duration
@@ -73,7 +73,7 @@ class RehearsedDocker(RehearsedContainers):
         """Yield how every container is made and started."""
         for replica in self.replicas:
             service = self.services[replica.service]
-            own = self.command(replica.service, replica.index, None, None, {}, None)
+            own = self.command(replica.service, replica.index, Version())
             self.own[replica.service, replica.index] = own
             self.launcher.start(replica, own)
             grace = format_duration(service.stop_within_ns)
@@ -88,20 +88,11 @@ class RehearsedDocker(RehearsedContainers):
         yield from self.removed()
         yield from self.disks("after")
 
-    def command(
-        self,
-        service: str,
-        index: int,
-        version: str | None,
-        run: Sequence[str] | None,
-        env: Mapping[str, str],
-        image: str | None,
-    ) -> Command:
+    def command(self, service: str, index: int, version: Version) -> Command:
         """Return what starts a version of it."""
         values = self.values(self.replica(service, index), sight_within(self._inner_port))
         own = self._images[service].id
-        wanted = Version(version, run, env, image)
-        return command_within(self.services[service], values, wanted, own, self.engine)
+        return command_within(self.services[service], values, version, own, self.engine)
 
     # -- within
 
