@@ -39,7 +39,7 @@ matrix: setup
 # The clean arena over and over, with another seed each round: not one false alarm.
 RUNS ?= 50
 soak: setup
-	$(BIN)/python -m tests.matrix --soak $(RUNS)
+	$(BIN)/python -m tests.matrix --jobs $(JOBS) --soak $(RUNS)
 
 # chaosctl is killed at so many random moments of a run with overlapping faults, on processes and on containers: nothing
 # may be left of it.

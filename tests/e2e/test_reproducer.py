@@ -16,9 +16,9 @@ BRIEF = sets(
     "swarm.users=2",
     "swarm.ramp=200ms",
     "swarm.rate=5/s",
-    "baseline=500ms",
+    "baseline=300ms",
     "timeline=[]",
-    "duration=2s",
+    "duration=700ms",
     "objectives={replay: {runs: 2, tamper: 2, minimise: 120s}}",
 )
 
