@@ -236,14 +236,16 @@ def _value(trial: Trial, finding: Finding | None, like: Finding) -> Value:
 
 
 def _exit_code(rows: Sequence[TrialRow], status: Status) -> ExitCode:
-    """As for one run: how it ended comes first, then the worst finding, then what could not be cleaned up."""
+    """As for one run: how it ended comes first, then a fail, then what could not be cleaned up, then a doubt."""
     codes = [row.exit_code for row in rows]
     for ending in _ENDINGS:
         if ending in codes:
             return ending
-    if status is Status.PASS:
-        return ExitCode.NOT_CLEAN if ExitCode.NOT_CLEAN in codes else ExitCode.PASS
-    return ExitCode.FAIL if status is Status.FAIL else ExitCode.INCONCLUSIVE
+    if status is Status.FAIL:
+        return ExitCode.FAIL
+    if ExitCode.NOT_CLEAN in codes:
+        return ExitCode.NOT_CLEAN
+    return ExitCode.PASS if status is Status.PASS else ExitCode.INCONCLUSIVE
 
 
 def _rank(n: int) -> int:

@@ -178,6 +178,16 @@ def test_what_could_not_be_cleaned_up_is_said_beside_the_verdict(tmp_path: Path)
     assert "not cleaned up: proxy x is left" in one.notes
 
 
+def test_what_could_not_be_cleaned_up_outweighs_a_doubt_and_no_fail(tmp_path: Path) -> None:
+    left = [(S, "cleanup_failed", {"what": "proxy x is left"})]
+    doubtful = verdict(tmp_path / "doubtful", objectives={}, events=left)
+    assert (doubtful.status, doubtful.exit_code) == (Status.INCONCLUSIVE, 8)
+    slow = verdict(tmp_path / "slow", events=left, latency=lambda at: 80 * MS)
+    assert (slow.status, slow.exit_code) == (Status.FAIL, 1)
+    crashed = verdict(tmp_path / "crashed", events=left, ended="crashed")
+    assert (crashed.status, crashed.exit_code) == (Status.INCONCLUSIVE, 6)
+
+
 def test_notes_say_what_a_reader_must_know(tmp_path: Path) -> None:
     events = [
         (S, "note", {"text": "the fan is loud"}),
