@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# A file's tests run one after another, three files side by side: whole runs mostly wait. In the order of their names,
+# A file's tests run one after another, several files side by side: whole runs mostly wait. In the order of their names,
 # or the files with the fewest tests, which are the longest ones, would be left for the end.
-PYTEST := $(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+WORKERS ?= 3
+PYTEST := $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.installed
 
 .PHONY: setup demo test check matrix soak kill9 clean
