@@ -59,7 +59,7 @@ def test_killed_its_containers_and_its_network_go_and_those_of_others_stay(runs:
         assert len(all_of(engine, run.run_id)) == 2
         run.signal(signal.SIGKILL)
         wait_until(lambda: not all_of(engine, run.run_id), "its containers and its network are gone")
-        assert containers(engine, "another-run") == [other]
+        assert other in containers(engine, "another-run")
     run.nothing_is_left(within_s=10.0)
     assert run.events("interrupted")[0]["by"] == "keeper"
     assert run.events("cleanup_failed") == []
